@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+// Schema is a room's tables: numbered files (0001_name.sql, ...) that only ever
+// grow. A file once released never changes; its checksum is kept and compared.
+type Schema struct {
+	Room  string
+	Files fs.FS
+}
+
+const migrationTable = `CREATE TABLE IF NOT EXISTS store_migration (
+	room TEXT NOT NULL, file TEXT NOT NULL, sum TEXT NOT NULL, applied_at BIGINT NOT NULL,
+	PRIMARY KEY (room, file)
+) STRICT;`
+
+// Migrate brings all rooms to their newest schema, each file in a transaction
+// of its own, forward only.
+func (db *DB) Migrate(ctx context.Context, rooms ...Schema) error {
+	if err := db.script(ctx, migrationTable, func(System) error { return nil }); err != nil {
+		return err
+	}
+	for _, room := range rooms {
+		files, err := fs.Glob(room.Files, "*.sql")
+		if err != nil || len(files) == 0 {
+			return fmt.Errorf("room %s has no schema files: %v", room.Room, err)
+		}
+		slices.Sort(files)
+		for _, f := range files {
+			if err := db.apply(ctx, room, f); err != nil {
+				return fmt.Errorf("schema %s/%s: %w", room.Room, f, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (db *DB) apply(ctx context.Context, room Schema, file string) error {
+	text, err := fs.ReadFile(room.Files, file)
+	if err != nil {
+		return err
+	}
+	digest := sha256.Sum256(text)
+	sum := hex.EncodeToString(digest[:])
+	var known string
+	return db.Write(ctx, Scope{}, func(tx *Tx) error {
+		y := tx.System()
+		if err := migrationLock(tx); err != nil {
+			return err
+		}
+		err := y.Row("SELECT sum FROM store_migration WHERE room = $1 AND file = $2", room.Room, file).Scan(&known)
+		if err == nil && known != sum {
+			return fmt.Errorf("the file was changed after it was applied; add a new file instead")
+		}
+		if err != ErrNotFound {
+			return err
+		}
+		if err := runScript(y, db.dialect.DDL(string(text))); err != nil {
+			return err
+		}
+		y.Queue("INSERT INTO store_migration (room, file, sum, applied_at) VALUES ($1, $2, $3, $4)",
+			room.Room, file, sum, Micros(tx.Now()))
+		return nil
+	})
+}
+
+// migrationLock lets one node migrate at a time.
+func migrationLock(tx *Tx) error {
+	if tx.dialect != Postgres {
+		return nil
+	}
+	_, err := tx.System().Exec("SELECT pg_advisory_xact_lock(7482301)")
+	return err
+}
+
+func (db *DB) script(ctx context.Context, text string, then func(System) error) error {
+	return db.Write(ctx, Scope{}, func(tx *Tx) error {
+		if err := migrationLock(tx); err != nil {
+			return err
+		}
+		if err := runScript(tx.System(), db.dialect.DDL(text)); err != nil {
+			return err
+		}
+		return then(tx.System())
+	})
+}
+
+// Script runs DDL statements of kit's own making (derived tables of resource
+// kinds) under the migration lock.
+func (db *DB) Script(ctx context.Context, text string) error {
+	return db.script(ctx, text, func(System) error { return nil })
+}
+
+// runScript runs statements separated by a semicolon at the end of a line.
+func runScript(y System, text string) error {
+	for _, stmt := range strings.Split(text+"\n", ";\n") {
+		if strings.TrimSpace(stripComments(stmt)) == "" {
+			continue
+		}
+		if _, err := y.Exec(stmt); err != nil {
+			return fmt.Errorf("%w in %s", err, strings.TrimSpace(stmt))
+		}
+	}
+	return nil
+}
+
+func stripComments(s string) string {
+	var out []string
+	for _, line := range strings.Split(s, "\n") {
+		if !strings.HasPrefix(strings.TrimSpace(line), "--") {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "\n")
+}

@@ -1,0 +1,228 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const maxTries = 5 // of a transaction that met a serialisation failure or deadlock
+
+// postgresEngine runs each transaction on a connection of its own; PostgreSQL
+// groups the commits. Queued statements, BEGIN and COMMIT travel in pipelines.
+type postgresEngine struct {
+	db   *DB
+	pool *pgxpool.Pool
+}
+
+func openPostgres(ctx context.Context, c Config, db *DB) (*postgresEngine, error) {
+	cfg, err := pgxpool.ParseConfig(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	if c.Conns == 0 {
+		c.Conns = 8
+	}
+	cfg.MaxConns = int32(c.Conns)
+	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	cfg.ConnConfig.RuntimeParams["application_name"] = "tandem"
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return &postgresEngine{db, pool}, nil
+}
+
+func (e *postgresEngine) close() { e.pool.Close() }
+
+// horizon is the oldest transaction that still runs and the first not yet begun.
+func (e *postgresEngine) horizon(ctx context.Context) (xmin, xmax int64, err error) {
+	err = e.pool.QueryRow(ctx, `SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint
+		FROM pg_current_snapshot() AS s`).Scan(&xmin, &xmax)
+	return xmin, xmax, err
+}
+
+func (e *postgresEngine) read(ctx context.Context, s Scope, fn func(*Tx) error) error {
+	conn, err := e.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	p := &pgSession{ctx: ctx, conn: conn.Conn()}
+	tx := &Tx{db: e.db, session: p, ctx: ctx, scope: s, now: e.db.Now(), dialect: Postgres}
+	return safely(fn, tx)
+}
+
+func (e *postgresEngine) write(ctx context.Context, s Scope, fn func(*Tx) error) error {
+	for try := 1; ; try++ {
+		err := e.writeOnce(ctx, s, fn)
+		if err == nil || try == maxTries || !again(err) {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(try) * 5 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// again reports a failure that a fresh run of the same transaction may not meet.
+func again(err error) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && (pe.Code == "40001" || pe.Code == "40P01")
+}
+
+func (e *postgresEngine) writeOnce(ctx context.Context, s Scope, fn func(*Tx) error) error {
+	conn, err := e.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	// A transaction once begun is decided, not abandoned half way: the caller's
+	// deadline ends waiting for a connection, not the work on it.
+	run := context.WithoutCancel(ctx)
+	p := &pgSession{ctx: run, conn: conn.Conn()}
+	p.queue("BEGIN", nil, -1)
+	tx := &Tx{db: e.db, session: p, ctx: ctx, scope: s, now: e.db.Now(), dialect: Postgres, writes: true}
+	err = safely(fn, tx)
+	if err == nil {
+		p.queue("COMMIT", nil, -1)
+		err = p.flush()
+	}
+	if err != nil {
+		if p.begun {
+			if _, back := conn.Conn().Exec(run, "ROLLBACK"); back != nil {
+				conn.Conn().Close(run)
+			}
+		}
+		return err
+	}
+	for _, f := range tx.commit {
+		f()
+	}
+	return nil
+}
+
+type pgQueued struct {
+	sql  string
+	args []any
+	want int64
+}
+
+// pgSession sends queued statements in one pipeline with the next query.
+type pgSession struct {
+	ctx     context.Context
+	conn    *pgx.Conn
+	pending []pgQueued
+	begun   bool
+}
+
+func (p *pgSession) queue(sql string, args []any, want int64) {
+	p.pending = append(p.pending, pgQueued{sql, args, want})
+}
+
+// send puts the pending statements and, if given, one more into a pipeline and
+// reads the results of the pending ones.
+func (p *pgSession) send(sql string, args []any) (pgx.BatchResults, error) {
+	b := &pgx.Batch{}
+	for _, q := range p.pending {
+		b.Queue(q.sql, q.args...)
+	}
+	if sql != "" {
+		b.Queue(sql, args...)
+	}
+	sent := p.pending
+	p.pending = nil
+	p.begun = true
+	res := p.conn.SendBatch(p.ctx, b)
+	for _, q := range sent {
+		tag, err := res.Exec()
+		if err == nil && q.want >= 0 && tag.RowsAffected() != q.want {
+			err = ErrStale
+		}
+		if err == nil && q.sql == "COMMIT" && tag.String() != "COMMIT" {
+			err = errors.New("store: the transaction was rolled back at commit")
+		}
+		if err != nil {
+			res.Close()
+			return nil, pgError(err)
+		}
+	}
+	return res, nil
+}
+
+func (p *pgSession) flush() error {
+	if len(p.pending) == 0 {
+		return nil
+	}
+	res, err := p.send("", nil)
+	if err != nil {
+		return err
+	}
+	return pgError(res.Close())
+}
+
+func (p *pgSession) query(sql string, args []any) (Rows, error) {
+	if len(p.pending) == 0 {
+		p.begun = true
+		rows, err := p.conn.Query(p.ctx, sql, args...)
+		if err != nil {
+			return nil, pgError(err)
+		}
+		return &pgRows{Rows: rows}, nil
+	}
+	res, err := p.send(sql, args)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := res.Query()
+	if err != nil {
+		res.Close()
+		return nil, pgError(err)
+	}
+	return &pgRows{rows, res}, nil
+}
+
+func (p *pgSession) exec(sql string, args []any) (int64, error) {
+	res, err := p.send(sql, args)
+	if err != nil {
+		return 0, err
+	}
+	tag, err := res.Exec()
+	if cerr := res.Close(); err == nil {
+		err = cerr
+	}
+	return tag.RowsAffected(), pgError(err)
+}
+
+type pgRows struct {
+	pgx.Rows
+	batch pgx.BatchResults
+}
+
+func (r *pgRows) Err() error { return pgError(r.Rows.Err()) }
+
+func (r *pgRows) Close() {
+	r.Rows.Close()
+	if r.batch != nil {
+		r.batch.Close()
+		r.batch = nil
+	}
+}
+
+func pgError(err error) error {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) && pe.Code == "23505" {
+		return &Unique{Constraint: pe.ConstraintName, Err: err}
+	}
+	return err
+}

@@ -1,0 +1,196 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"tandem/kit/store"
+	"tandem/kit/store/storetest"
+)
+
+var schema = []store.Schema{{Room: "test", Files: fstest.MapFS{"0001.sql": {Data: []byte(`
+CREATE TABLE item (
+	tenant TEXT NOT NULL, id TEXT COLLATE "C" NOT NULL, n BIGINT NOT NULL, doc JSON,
+	PRIMARY KEY (tenant, id)
+) STRICT;
+CREATE TABLE entry (
+	seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tenant TEXT NOT NULL, n BIGINT NOT NULL
+) STRICT;
+`)}}}}
+
+var mno = store.Scope{Tenant: "mno", Actor: "test"}
+
+func TestOneFailingTransactionTakesNothingOfTheOthers(t *testing.T) {
+	storetest.Each(t, schema, func(t *testing.T, db *store.DB) {
+		var wg sync.WaitGroup
+		boom := errors.New("boom")
+		for i := range 100 {
+			wg.Go(func() {
+				err := db.Write(t.Context(), mno, func(tx *store.Tx) error {
+					tx.Queue("INSERT INTO item (tenant, id, n) VALUES ($1, $2, $3)", fmt.Sprint(i), i)
+					if i%3 == 0 {
+						return boom
+					}
+					return nil
+				})
+				if (i%3 == 0) != errors.Is(err, boom) {
+					t.Errorf("write %d: %v", i, err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := count(t, db); n != 66 {
+			t.Errorf("%d rows, want 66", n)
+		}
+	})
+}
+
+func TestPanicInATransactionIsAnErrorAndRollsBack(t *testing.T) {
+	storetest.Each(t, schema, func(t *testing.T, db *store.DB) {
+		err := db.Write(t.Context(), mno, func(tx *store.Tx) error {
+			tx.Queue("INSERT INTO item (tenant, id, n) VALUES ($1, 'a', 1)")
+			panic("oh")
+		})
+		if err == nil || count(t, db) != 0 {
+			t.Errorf("err %v, rows %d", err, count(t, db))
+		}
+	})
+}
+
+func TestQueuedStatementThatFailsEndsTheTransaction(t *testing.T) {
+	storetest.Each(t, schema, func(t *testing.T, db *store.DB) {
+		insert := func(tx *store.Tx) error {
+			tx.Queue("INSERT INTO item (tenant, id, n) VALUES ($1, 'b', 1)")
+			tx.Queue("INSERT INTO item (tenant, id, n) VALUES ($1, 'b', 2)")
+			return nil
+		}
+		if err := db.Write(t.Context(), mno, insert); !store.IsUnique(err, "item") {
+			t.Errorf("want a broken uniqueness on item, got %v", err)
+		}
+		stale := func(tx *store.Tx) error {
+			tx.QueueOne("UPDATE item SET n = 9 WHERE tenant = $1 AND id = 'none'")
+			return nil
+		}
+		if err := db.Write(t.Context(), mno, stale); !errors.Is(err, store.ErrStale) {
+			t.Errorf("want ErrStale, got %v", err)
+		}
+		if n := count(t, db); n != 0 {
+			t.Errorf("%d rows left behind", n)
+		}
+	})
+}
+
+func TestAReaderSeesWhatAWriterAcknowledged(t *testing.T) {
+	storetest.Each(t, schema, func(t *testing.T, db *store.DB) {
+		for i := range 20 {
+			err := db.Write(t.Context(), mno, func(tx *store.Tx) error {
+				tx.Queue("INSERT INTO item (tenant, id, n, doc) VALUES ($1, $2, $3, $4)", fmt.Sprint(i), i, `{"a":{"b":"x"}}`)
+				var got string
+				if err := tx.Row("SELECT doc->'a'->>'b' FROM item WHERE tenant = $1 AND id = $2", fmt.Sprint(i)).Scan(&got); err != nil || got != "x" {
+					return fmt.Errorf("own write: %q, %v", got, err)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := count(t, db); n != int64(i+1) {
+				t.Fatalf("%d rows, want %d", n, i+1)
+			}
+		}
+	})
+}
+
+func TestAStatementWithoutATenantIsRefused(t *testing.T) {
+	storetest.Each(t, schema, func(t *testing.T, db *store.DB) {
+		for _, text := range []string{"SELECT n FROM item", "SELECT n FROM item WHERE id = $1"} {
+			err := db.Read(t.Context(), mno, func(tx *store.Tx) error { return tx.Row(text).Scan(new(int64)) })
+			if err == nil {
+				t.Errorf("%s was run", text)
+			}
+		}
+	})
+}
+
+// The tail of a log loses no row, whatever the order in which writers commit.
+func TestTailLosesNothingUnderConcurrentWriters(t *testing.T) {
+	storetest.Each(t, schema, func(t *testing.T, db *store.DB) {
+		const writers, each = 8, 150
+		var wg sync.WaitGroup
+		for w := range writers {
+			wg.Go(func() {
+				for i := range each {
+					err := db.Write(t.Context(), mno, func(tx *store.Tx) error {
+						tx.Append()
+						tx.Queue("INSERT INTO entry (tenant, n) VALUES ($1, $2)", w*each+i)
+						if i%5 == 4 { // a hole
+							return errors.New("changed my mind")
+						}
+						return nil
+					})
+					if (err != nil) != (i%5 == 4) {
+						t.Errorf("write: %v", err)
+					}
+				}
+			})
+		}
+		done := make(chan struct{})
+		go func() { wg.Wait(); close(done) }()
+		tail, seen, after, finished := db.Tail("entry"), map[int64]bool{}, int64(0), false
+		for len(seen) < writers*each*4/5 {
+			upto, err := tail.Upto(t.Context(), after, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if upto == after && finished {
+				if again, _ := tail.Upto(t.Context(), after, 64); again == after {
+					t.Fatalf("seen %d rows only", len(seen))
+				}
+			}
+			err = db.Read(t.Context(), store.Scope{}, func(tx *store.Tx) error {
+				rows, err := tx.System().Query("SELECT n FROM entry WHERE seq > $1 AND seq <= $2", after, upto)
+				_, err = store.Collect(rows, err, func(r store.Rows) (n int64, err error) {
+					err = r.Scan(&n)
+					seen[n] = true
+					return n, err
+				})
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			after = upto
+			select {
+			case <-done:
+				finished = true
+			default:
+			}
+		}
+	})
+}
+
+func TestAChangedSchemaFileIsRefused(t *testing.T) {
+	storetest.Each(t, schema, func(t *testing.T, db *store.DB) {
+		if err := db.Migrate(t.Context(), schema...); err != nil {
+			t.Fatalf("the same again: %v", err)
+		}
+		other := []store.Schema{{Room: "test", Files: fstest.MapFS{"0001.sql": {Data: []byte("CREATE TABLE x (a BIGINT) STRICT;\n")}}}}
+		if err := db.Migrate(t.Context(), other...); err == nil {
+			t.Error("a changed file was accepted")
+		}
+	})
+}
+
+func count(t *testing.T, db *store.DB) (n int64) {
+	t.Helper()
+	err := db.Read(t.Context(), mno, func(tx *store.Tx) error {
+		return tx.Row("SELECT count(*) FROM item WHERE tenant = $1").Scan(&n)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

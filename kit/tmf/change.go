@@ -1,0 +1,54 @@
+package tmf
+
+import (
+	"embed"
+	"io/fs"
+	"sync/atomic"
+
+	"tandem/kit/store"
+)
+
+//go:embed schema/*.sql
+var schemaFiles embed.FS
+
+// Schema is the machine's own tables.
+func Schema() store.Schema {
+	sub, err := fs.Sub(schemaFiles, "schema")
+	if err != nil {
+		panic(err) // the folder is embedded above
+	}
+	return store.Schema{Room: "tmf", Files: sub}
+}
+
+// What happened to a resource. The change record is both the audit (who, when,
+// before; after is the next record's before, or the document) and the source
+// of TMF events: two readings of one row, so neither can be forgotten.
+const (
+	opCreate = "create"
+	opChange = "change"
+	opState  = "state"
+	opDelete = "delete"
+)
+
+type change struct {
+	api, kind, id string
+	rev           int64
+	op            string
+	before        []byte // nil for create
+}
+
+// changed wakes this process's hub deliveries after a commit.
+var changed atomic.Pointer[func()]
+
+func record(tx *store.Tx, c change) {
+	tx.Append()
+	var before any
+	if c.before != nil {
+		before = string(c.before)
+	}
+	tx.Queue("INSERT INTO tmf_change (tenant, api, kind, id, rev, op, at, actor, before) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+		c.api, c.kind, c.id, c.rev, c.op, store.Micros(tx.Now()), tx.Actor(), before)
+	if wake := changed.Load(); wake != nil {
+		tx.OnCommit(*wake)
+	}
+}

@@ -1,0 +1,118 @@
+// Package tmftest gives tests a store with the tables of their kinds and a
+// running API server before it.
+package tmftest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"tandem/kit/fault"
+	"tandem/kit/store"
+	"tandem/kit/store/storetest"
+	"tandem/kit/tmf"
+)
+
+// Each runs f on a fresh store of either engine, with the machine's tables, the
+// rooms' own and those of the kinds.
+func Each(t *testing.T, schemas []store.Schema, kinds []tmf.Mounted, f func(t *testing.T, db *store.DB)) {
+	t.Helper()
+	storetest.Each(t, append([]store.Schema{tmf.Schema()}, schemas...), func(t *testing.T, db *store.DB) {
+		if err := tmf.Migrate(t.Context(), db, kinds); err != nil {
+			t.Fatal(err)
+		}
+		f(t, db)
+	})
+}
+
+// API is a server over the kinds; requests run as the bearer token's tenant:
+// the token is the tenant's name.
+type API struct {
+	t   testing.TB
+	URL string
+	Hub *tmf.Hub
+}
+
+// Serve starts the server. Any token is let in with all permissions for the
+// tenant it names.
+func Serve(t testing.TB, db *store.DB, kinds []tmf.Mounted) *API {
+	t.Helper()
+	hub := tmf.NewHub(db, kinds, tmf.HubOptions{AllowLocal: true, Attempts: 3, Backoff: 10 * time.Millisecond})
+	hub.Start(t.Context())
+	t.Cleanup(hub.Stop)
+	s := tmf.NewServer(db, kinds, tmf.Options{Hub: hub, Authenticate: func(r *http.Request) (*tmf.Caller, error) {
+		token := r.Header.Get("Authorization")
+		if len(token) < 8 {
+			return nil, fault.New(fault.Unauthorized, "unauthorized", "Give a bearer token")
+		}
+		return &tmf.Caller{Tenant: token[7:], Actor: "test", Allow: func(string, string, string) bool { return true }}, nil
+	}})
+	srv := httptest.NewServer(s)
+	t.Cleanup(srv.Close)
+	return &API{t: t, URL: srv.URL, Hub: hub}
+}
+
+// Answer is a whole response.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Object is the body as a JSON object; empty if it is none.
+func (a Answer) Object() map[string]any {
+	var m map[string]any
+	_ = json.Unmarshal(a.Body, &m) // a wrong body shows in what the test then compares
+	return m
+}
+
+// List is the body as an array of objects.
+func (a Answer) List() []map[string]any {
+	var l []map[string]any
+	_ = json.Unmarshal(a.Body, &l)
+	return l
+}
+
+// Do sends a request as a tenant; body is sent as it is if a string or bytes,
+// encoded otherwise. Headers come in pairs.
+func (a *API) Do(tenant, method, path string, body any, headers ...string) Answer {
+	a.t.Helper()
+	var data []byte
+	switch b := body.(type) {
+	case nil:
+	case string:
+		data = []byte(b)
+	case []byte:
+		data = b
+	default:
+		var err error
+		if data, err = json.Marshal(b); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	req, err := http.NewRequestWithContext(a.t.Context(), method, a.URL+path, bytes.NewReader(data))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+tenant)
+	if data != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	out, err := io.ReadAll(res.Body)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return Answer{res.StatusCode, res.Header, out}
+}
