@@ -8,16 +8,10 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
-	"tandem/kit/fault"
 	"tandem/kit/store"
 )
 
@@ -75,11 +69,7 @@ func NewHub(db *store.DB, kinds []Mounted, opt HubOptions) *Hub {
 		h.kinds[m.API.ID+"/"+m.Name] = k
 		h.byAPI[m.API.ID] = append(h.byAPI[m.API.ID], k)
 	}
-	h.client = &http.Client{
-		Timeout:       h.opt.Timeout,
-		Transport:     &http.Transport{Proxy: nil, DialContext: (&net.Dialer{Timeout: h.opt.Timeout, Control: h.control}).DialContext, MaxIdleConnsPerHost: 2},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	h.client = Outbound(h.opt.AllowLocal, h.opt.Timeout)
 	return h
 }
 
@@ -292,41 +282,4 @@ func (h *Hub) release(s subscription) {
 	if err != nil && !errors.Is(err, store.ErrClosed) {
 		h.opt.Log.Warn("hub lease is not given back; it expires by itself", "hub", s.id, "error", err)
 	}
-}
-
-// control refuses connections to this machine and its links when they are made,
-// whatever name led there.
-func (h *Hub) control(_, address string, _ syscall.RawConn) error {
-	if h.opt.AllowLocal {
-		return nil
-	}
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
-	}
-	if local(ap.Addr()) {
-		return errors.New("the callback's address is local to the server, which its configuration forbids")
-	}
-	return nil
-}
-
-func local(a netip.Addr) bool {
-	a = a.Unmap()
-	return a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() || a.IsMulticast() || a.IsUnspecified()
-}
-
-// CheckCallback refuses a callback URL that can be seen to be wrong already.
-func (h *Hub) CheckCallback(text string) error {
-	u, err := url.Parse(text)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || len(text) > 2000 {
-		return fault.BadInput("badCallback", "callback must be an http or https URL")
-	}
-	if h.opt.AllowLocal {
-		return nil
-	}
-	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
-	if a, err := netip.ParseAddr(host); host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && local(a) {
-		return fault.BadInput("callbackNotAllowed", "callback may not point to the server's own loopback or link-local addresses")
-	}
-	return nil
 }

@@ -18,7 +18,7 @@ type hubBody struct {
 	Callback  string `json:"callback,omitzero" tmf:"required"`
 	Query     string `json:"query,omitzero"`
 	LastError string `json:"lastError,omitzero"`
-	Behind    *int64 `json:"attempt,omitzero"`
+	Attempts  *int64 `json:"failedAttempts,omitzero"`
 }
 
 // serve answers /hub, /hub/{id}, /hub/{id}/deadLetter and /hub/{id}/deadLetter/{seq}/redeliver.
@@ -72,13 +72,13 @@ func (h *Hub) subscribe(w http.ResponseWriter, r *http.Request, a *mountedAPI, c
 	if b.Callback == "" {
 		return fault.BadInput("mandatoryAttributeMissing", "callback is required")
 	}
-	if err := h.CheckCallback(b.Callback); err != nil {
+	if err := CheckOutbound("callback", b.Callback, h.opt.AllowLocal); err != nil {
 		return err
 	}
 	if _, err := parseQuery(b.Query, h.resolver(a.ID)); err != nil {
 		return err
 	}
-	b.ID, b.LastError, b.Behind = NewID(), "", nil
+	b.ID, b.LastError, b.Attempts = NewID(), "", nil
 	b.Href = a.Base + "/hub/" + b.ID
 	err = h.db.Write(r.Context(), caller.scope(), func(tx *store.Tx) error {
 		var n, at int64
@@ -142,8 +142,8 @@ func (h *Hub) subscriptions(r *http.Request, a *mountedAPI, caller *Caller, id s
 	err := h.db.Read(r.Context(), caller.scope(), func(tx *store.Tx) error {
 		rows, err := tx.Query("SELECT id, callback, query, attempt, last_error FROM tmf_hub WHERE tenant = $1 AND api = $2 AND ($3 = '' OR id = $3) ORDER BY id", a.ID, id)
 		found, err := store.Collect(rows, err, func(x store.Rows) (b hubBody, err error) {
-			b.Behind = new(int64)
-			err = x.Scan(&b.ID, &b.Callback, &b.Query, b.Behind, &b.LastError)
+			b.Attempts = new(int64)
+			err = x.Scan(&b.ID, &b.Callback, &b.Query, b.Attempts, &b.LastError)
 			b.Href = a.Base + "/hub/" + b.ID
 			return b, err
 		})
