@@ -75,6 +75,18 @@ func TestOneRoundingIsNotTwo(t *testing.T) {
 	}
 }
 
+func TestADigitFarBelowHalfACentStillBreaksTheTie(t *testing.T) {
+	// 0.015000001 / 3 is half a cent and a third of a nano: no tie.
+	for _, mode := range []Rounding{HalfEven, HalfDown} {
+		if got, err := (Rate{15_000_001, EUR}).PostRat(1, 3, mode); err != nil || got.Minor != 1 {
+			t.Errorf("%v: %v, %v", mode, got, err)
+		}
+		if got, err := (Rate{15_000_000, EUR}).PostRat(1, 3, mode); err != nil || got.Minor != 0 {
+			t.Errorf("%v of the tie: %v, %v", mode, got, err)
+		}
+	}
+}
+
 func TestErrorsNameWhatWentWrong(t *testing.T) {
 	huge, hugeRate := Amount{math.MaxInt64, EUR}, Rate{math.MaxInt64, EUR}
 	low := Amount{math.MinInt64, EUR}
@@ -105,6 +117,7 @@ func TestErrorsNameWhatWentWrong(t *testing.T) {
 		{"smallest negated", func() error { _, err := low.Neg(); return err }, ErrOverflow},
 		{"largest doubled", func() error { _, err := huge.Mul(2); return err }, ErrOverflow},
 		{"largest by ratio", func() error { _, err := huge.MulRat(3, 2, HalfUp); return err }, ErrOverflow},
+		{"quotient of exactly 2^64", func() error { _, err := MulDiv(1<<62, 4, 1, Down); return err }, ErrOverflow},
 		{"largest as rate", func() error { _, err := huge.Rate(); return err }, ErrOverflow},
 		{"rounding up past the largest", func() error { _, err := huge.RoundTo(5, Up); return err }, ErrOverflow},
 		{"rate by huge ratio", func() error { _, err := hugeRate.PostRat(math.MaxInt64, 1, HalfUp); return err }, ErrOverflow},
