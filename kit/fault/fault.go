@@ -98,3 +98,12 @@ func Wrap(err *error, format string, args ...any) {
 		*err = fmt.Errorf(format+": %w", append(args, *err)...)
 	}
 }
+
+// At says which part of a request a refusal is about: its kind and code stay.
+func At(where string, err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return fmt.Errorf("%s: %w", where, err)
+	}
+	return &Error{Kind: e.Kind, Code: e.Code, Reason: where + ": " + e.Reason, Err: e.Err}
+}

@@ -26,7 +26,7 @@ type plan struct {
 // column is a promoted attribute: a column with an index, or a multi path.
 type column struct {
 	attr *attribute
-	name string // product_offering_id
+	name string // a_product_offering_id
 	sql  string // TEXT or BIGINT
 }
 
@@ -89,9 +89,11 @@ func (p *plan) column(path string, multi bool) column {
 	return column{attr: a, name: columnName(path), sql: sql}
 }
 
-// columnName turns productOffering.id into product_offering_id.
+// columnName turns productOffering.id into a_product_offering_id; the prefix keeps
+// attributes like "from" apart from SQL's own words.
 func columnName(path string) string {
 	var b strings.Builder
+	b.WriteString("a_")
 	for _, r := range path {
 		switch {
 		case r == '.':

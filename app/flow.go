@@ -1,0 +1,39 @@
+package app
+
+import (
+	"tandem/bss/billing"
+	"tandem/bss/communication"
+	"tandem/bss/order"
+	"tandem/bss/subscription"
+	"tandem/kit/outbox"
+)
+
+// score is which fact is heard by whom, both wings top to bottom. A hearer has
+// its own cursor and its own transaction; the facts of one key reach it in the
+// order they were told. docs/flow.md is drawn from here.
+func score(b *outbox.Bus) {
+	// The network has confirmed something of a service.
+	outbox.On(b, "subscription", subscription.Activate)
+	outbox.On(b, "subscription", subscription.Change)
+	outbox.On(b, "subscription", subscription.Suspend)
+	outbox.On(b, "subscription", subscription.Resume)
+	outbox.On(b, "subscription", subscription.Terminate)
+
+	// A service order item has ended, or waits for a person.
+	outbox.On(b, "order", order.ItemDone)
+	outbox.On(b, "order", order.FellOut)
+
+	// A product runs, changes, rests, ends: money begins and ends with it.
+	outbox.On(b, "billing", billing.Begin)
+	outbox.On(b, "billing", billing.Change)
+	outbox.On(b, "billing", billing.Suspend)
+	outbox.On(b, "billing", billing.Resume)
+	outbox.On(b, "billing", billing.End)
+
+	// The customer hears of it.
+	outbox.On(b, "communication", communication.Welcome)
+	outbox.On(b, "communication", communication.Suspended)
+	outbox.On(b, "communication", communication.Resumed)
+	outbox.On(b, "communication", communication.Goodbye)
+	outbox.On(b, "communication", communication.OrderFailed)
+}

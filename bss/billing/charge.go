@@ -1,0 +1,154 @@
+package billing
+
+import (
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"tandem/bss/catalog"
+	"tandem/bss/subscription"
+	"tandem/kit/fault"
+	"tandem/kit/store"
+	"tandem/kit/tmf"
+)
+
+// charge is a price of a product as it is owed: the catalogue's, with the amount
+// agreed for this product if there is one.
+type charge struct {
+	price  *catalog.ProductOfferingPrice
+	amount *tmf.Money
+}
+
+// owed are the charges of a product sold as an offering: the prices that were
+// valid when it was ordered and that apply to its characteristics and place. A
+// composite price is owed in its parts; an allowance is not owed but used up.
+func owed(tx *store.Tx, p *subscription.Product, o *catalog.ProductOffering, at time.Time) ([]charge, error) {
+	prices, err := catalog.Prices(tx, o)
+	if err != nil {
+		return nil, err
+	}
+	if !p.OrderDate.IsZero() && p.Offering() == o.ID && p.OrderDate.Before(at) {
+		at = p.OrderDate
+	}
+	var out []charge
+	for _, price := range prices {
+		switch {
+		case len(price.BundledPopRelationship) > 0, price.Sort() == "allowance",
+			!price.ValidFor.Holds(at), !price.Applies(p.ProductCharacteristic), !inPlace(price, p):
+			continue
+		}
+		out = append(out, charge{price, agreed(p, price)})
+	}
+	return out, nil
+}
+
+// inPlace says that a price of certain places is for the place of the product.
+func inPlace(price *catalog.ProductOfferingPrice, p *subscription.Product) bool {
+	if len(price.Place) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(price.Place, func(r catalog.Ref) bool {
+		return slices.ContainsFunc(p.Place, func(q subscription.Place) bool { return q.ID == r.ID })
+	})
+}
+
+// agreed is the amount agreed for the product, or the catalogue's.
+func agreed(p *subscription.Product, price *catalog.ProductOfferingPrice) *tmf.Money {
+	for _, own := range p.ProductPrice {
+		if own.ProductOfferingPrice != nil && own.ProductOfferingPrice.ID == price.ID && own.Price != nil && own.Price.DutyFreeAmount != nil {
+			return own.Price.DutyFreeAmount
+		}
+	}
+	return price.Price
+}
+
+// chargeType is the sort of charge of a price.
+func chargeType(price *catalog.ProductOfferingPrice) string {
+	switch {
+	case price.Sort() == catalog.Recurring:
+		return Recurring
+	case price.Sort() == catalog.OneTime:
+		return OneTime
+	case price.Sort() == catalog.Usage:
+		return Usage
+	case price.IsAlteration():
+		return Alteration
+	}
+	return price.PriceType
+}
+
+// whileSuspended is the charge policy of a price, an extension attribute of it.
+func whileSuspended(price *catalog.ProductOfferingPrice) (string, error) {
+	var own struct {
+		Policy string `json:"chargeWhileSuspended"`
+	}
+	if price.Extra != nil {
+		if err := json.Unmarshal(price.Extra, &own); err != nil {
+			return "", fault.BadInput("invalidPolicy", "chargeWhileSuspended of price %q must be full or none", price.Name)
+		}
+	}
+	switch own.Policy {
+	case "":
+		return ChargeNone, nil
+	case ChargeFull, ChargeNone:
+		return own.Policy, nil
+	}
+	return "", fault.BadInput("invalidPolicy", "chargeWhileSuspended of price %q is %q; it must be full or none", price.Name, own.Policy)
+}
+
+// item is a new billable item of the charge, frozen as the price is now.
+func (c charge) item(p *subscription.Product, o *catalog.ProductOffering, account *Account, service string, from time.Time) (*BillableItem, error) {
+	policy, err := whileSuspended(c.price)
+	if err != nil {
+		return nil, err
+	}
+	i := &BillableItem{
+		Name: c.price.Name, State: ItemActive, ChargeType: chargeType(c.price),
+		Product:         &tmf.Ref{ID: p.ID, Name: p.Name, Href: p.Href, ReferredType: "Product"},
+		ProductOffering: &tmf.Ref{ID: o.ID, Name: o.Name, Version: o.Version, Href: o.Href, ReferredType: "ProductOffering"},
+		Price:           &tmf.Ref{ID: c.price.ID, Name: c.price.Name, Version: c.price.Version, Href: c.price.Href, ReferredType: "ProductOfferingPrice"},
+		BillingAccount:  &tmf.Ref{ID: account.ID, Name: account.Name, Href: account.Href, ReferredType: "BillingAccount"},
+		Amount:          c.amount, Percentage: c.price.Percentage, UnitOfMeasure: c.price.UnitOfMeasure, Tax: c.price.Tax,
+		ConfirmedBy: service, From: from, ChargeWhileSuspended: policy,
+	}
+	if err := i.lower(c.price); err != nil {
+		return nil, err
+	}
+	if customer := p.Customer(); customer != "" {
+		i.Customer = &tmf.Ref{ID: customer, ReferredType: "Customer"}
+	}
+	for _, r := range c.price.PopRelationship {
+		i.Alters = append(i.Alters, r.ID)
+	}
+	if unit, count, ok := c.price.Period(); ok {
+		i.PeriodUnit, i.PeriodCount = unit, count
+	}
+	if i.ChargeType == OneTime {
+		i.To, i.State = from, ItemEnded
+	}
+	return i, nil
+}
+
+// lowering are the sorts of alteration that take away from a charge.
+var lowering = []string{"discount", "rebate", "credit"}
+
+// lower makes what a discount takes away negative: the catalogue has it with
+// either sign.
+func (i *BillableItem) lower(price *catalog.ProductOfferingPrice) error {
+	if !slices.Contains(lowering, price.Sort()) {
+		return nil
+	}
+	if i.Amount != nil && i.Amount.Sign() > 0 {
+		m, err := i.Amount.Neg()
+		if err != nil {
+			return err
+		}
+		i.Amount = &m
+	}
+	if rate, ok := price.Percent(); ok && rate.Sign() > 0 {
+		i.Percentage = jsontext.Value("-" + string(i.Percentage))
+	}
+	return nil
+}

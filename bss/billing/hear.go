@@ -1,0 +1,254 @@
+package billing
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"tandem/bss/catalog"
+	"tandem/bss/subscription"
+	"tandem/fact"
+	"tandem/kit/fault"
+	"tandem/kit/store"
+	"tandem/kit/tmf"
+)
+
+const noteFact = `INSERT INTO billing_heard (tenant, product, what, service, at, heard_at) VALUES ($1, $2, $3, $4, $5, $6)
+	ON CONFLICT (tenant, product, what, service, at) DO NOTHING`
+
+// noted writes the fact down; fresh is false if it was heard before.
+func noted(tx *store.Tx, what, product, service string, at time.Time) (fresh bool, err error) {
+	n, err := tx.Exec(noteFact, product, what, service, store.Micros(at), store.Micros(tx.Now()))
+	return n == 1, err
+}
+
+// Begin hears that a product runs, and makes an item of each of its prices, from
+// the instant the service was confirmed. A price of the product that has an item
+// already gets no second one.
+func Begin(tx *store.Tx, f fact.ProductActive) (err error) {
+	defer fault.Wrap(&err, "billing.Begin(%s)", f.Product)
+	fresh, err := noted(tx, "active", f.Product, f.Service, f.At)
+	if err != nil || !fresh {
+		return err
+	}
+	p, o, err := sold(tx, f.Product, f.Offering)
+	if err != nil || o == nil {
+		return err
+	}
+	charges, err := owed(tx, p, o, f.At)
+	if err != nil {
+		return err
+	}
+	for _, c := range charges {
+		n, err := ofPrice(tx, p.ID, c.price.ID)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			continue
+		}
+		if err := begin(tx, p, o, c, f.BillingAccount, f.Service, f.At, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sold is the product and the offering it is billed as; no offering, no prices.
+func sold(tx *store.Tx, product, offering string) (*subscription.Product, *catalog.ProductOffering, error) {
+	p, err := subscription.Get(tx, product)
+	if err != nil {
+		return nil, nil, err
+	}
+	if offering == "" {
+		offering = p.Offering()
+	}
+	if offering == "" {
+		return p, nil, nil
+	}
+	o, err := catalog.Offerings.Get(tx, offering)
+	return p, o, err
+}
+
+// begin makes the item of one charge.
+func begin(tx *store.Tx, p *subscription.Product, o *catalog.ProductOffering, c charge, account, service string, from time.Time, suspended bool) error {
+	a, err := payer(tx, p, account)
+	if err != nil {
+		return err
+	}
+	if a, err = inCurrency(tx, a, c.amount); err != nil {
+		return err
+	}
+	i, err := c.item(p, o, a, service, from)
+	if err != nil {
+		return err
+	}
+	n, err := ofPrice(tx, p.ID, c.price.ID)
+	if err != nil {
+		return err
+	}
+	// The id says what the item is, so that there can be one only.
+	if i.ID = p.ID + "." + c.price.ID; n > 0 {
+		i.ID = fmt.Sprintf("%s.%d", i.ID, n+1)
+	}
+	if suspended && i.open() {
+		i.suspend(from)
+	}
+	return Items.Create(tx, i)
+}
+
+// payer is the account the product is billed on: the one named, the product's own,
+// or the customer's.
+func payer(tx *store.Tx, p *subscription.Product, account string) (*Account, error) {
+	if account == "" {
+		account = p.Account()
+	}
+	if account == "" {
+		if p.Customer() == "" {
+			return nil, fault.Clash("nobodyPays", "Product %q runs, but names neither a billing account nor a customer", p.ID)
+		}
+		return AccountFor(tx, p.Customer())
+	}
+	a, err := BillingAccounts.Lock(tx, account)
+	if err != nil {
+		return nil, err
+	}
+	if a.State == Closed {
+		return nil, fault.Clash("accountClosed", "Product %q runs, but its billing account %q is closed", p.ID, account)
+	}
+	return a, nil
+}
+
+// inCurrency fixes the currency of an account that has none yet.
+func inCurrency(tx *store.Tx, a *Account, amount *tmf.Money) (*Account, error) {
+	if amount == nil || a.Currency == amount.Currency.Code() {
+		return a, nil
+	}
+	if a.Currency != "" {
+		return nil, fault.Clash("wrongCurrency", "The billing account %q is billed in %s; the price is in %s", a.ID, a.Currency, amount.Currency)
+	}
+	return BillingAccounts.Edit(tx, a.ID, func(a *Account) error {
+		a.Currency = amount.Currency.Code()
+		return nil
+	})
+}
+
+// Change hears that a product was modified: what is no longer owed ends at that
+// instant, what is owed now begins. What stays keeps the amount it was sold for. A
+// one-time price is charged once in a product's life.
+func Change(tx *store.Tx, f fact.ProductChanged) (err error) {
+	defer fault.Wrap(&err, "billing.Change(%s)", f.Product)
+	fresh, err := noted(tx, "changed", f.Product, f.Service, f.At)
+	if err != nil || !fresh {
+		return err
+	}
+	p, o, err := sold(tx, f.Product, f.Offering)
+	if err != nil || o == nil {
+		return err
+	}
+	now, err := owed(tx, p, o, f.At)
+	if err != nil {
+		return err
+	}
+	items, err := openItems(tx, p.ID)
+	if err != nil {
+		return err
+	}
+	account, suspended := "", false
+	for _, i := range items {
+		account, suspended = i.BillingAccount.ID, suspended || i.State == ItemSuspended
+		at := slices.IndexFunc(now, func(c charge) bool { return c.price.ID == i.Price.ID && c.sameAs(i) })
+		if at >= 0 {
+			now = slices.Delete(now, at, at+1)
+			continue
+		}
+		if err := edit(tx, i, func(i *BillableItem) { i.end(f.At) }); err != nil {
+			return err
+		}
+	}
+	for _, c := range now {
+		if chargeType(c.price) == OneTime {
+			if n, err := ofPrice(tx, p.ID, c.price.ID); err != nil || n > 0 {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		if err := begin(tx, p, o, c, account, f.Service, f.At, suspended); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sameAs says that the charge is what the item bills already. An amount that was
+// agreed for the product counts; a changed price list does not.
+func (c charge) sameAs(i *BillableItem) bool {
+	if c.amount == c.price.Price || c.amount == nil || i.Amount == nil {
+		return true
+	}
+	agreed := *c.amount
+	if i.Amount.Sign() < 0 && agreed.Sign() > 0 { // a discount, see lower
+		agreed.Nano = -agreed.Nano
+	}
+	order, err := i.Amount.Cmp(agreed)
+	return err == nil && order == 0
+}
+
+// Suspend hears that the product is barred in the network.
+func Suspend(tx *store.Tx, f fact.ProductSuspended) (err error) {
+	defer fault.Wrap(&err, "billing.Suspend(%s)", f.Product)
+	return each(tx, "suspended", f.Product, f.Service, f.At, func(i *BillableItem) {
+		if i.State == ItemActive {
+			i.suspend(f.At)
+		}
+	})
+}
+
+// Resume hears that the product runs again. It starts no new term.
+func Resume(tx *store.Tx, f fact.ProductResumed) (err error) {
+	defer fault.Wrap(&err, "billing.Resume(%s)", f.Product)
+	return each(tx, "resumed", f.Product, f.Service, f.At, func(i *BillableItem) {
+		if i.State == ItemSuspended {
+			i.resume(f.At)
+		}
+	})
+}
+
+// End hears that the product has left the network: nothing is owed from then on.
+func End(tx *store.Tx, f fact.ProductTerminated) (err error) {
+	defer fault.Wrap(&err, "billing.End(%s)", f.Product)
+	return each(tx, "terminated", f.Product, f.Service, f.At, func(i *BillableItem) { i.end(f.At) })
+}
+
+// each changes the open items of a product, once per fact.
+func each(tx *store.Tx, what, product, service string, at time.Time, change func(*BillableItem)) error {
+	fresh, err := noted(tx, what, product, service, at)
+	if err != nil || !fresh {
+		return err
+	}
+	items, err := openItems(tx, product)
+	if err != nil {
+		return err
+	}
+	for _, i := range items {
+		if err := edit(tx, i, change); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func edit(tx *store.Tx, i *BillableItem, change func(*BillableItem)) error {
+	_, err := Items.Edit(tx, i.ID, func(i *BillableItem) error {
+		change(i)
+		return nil
+	})
+	return err
+}
+
+func openItems(tx *store.Tx, product string) ([]*BillableItem, error) {
+	items, err := ItemsOf(tx, product)
+	return slices.DeleteFunc(items, func(i *BillableItem) bool { return !i.open() }), err
+}

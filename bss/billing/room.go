@@ -1,0 +1,43 @@
+package billing
+
+import (
+	"embed"
+	"io/fs"
+
+	"tandem/kit/store"
+	"tandem/kit/tmf"
+)
+
+//go:embed schema/*.sql
+var schemaFiles embed.FS
+
+// Schemas are the room's own tables.
+var Schemas = []store.Schema{{Room: "billing", Files: folder()}}
+
+func folder() fs.FS {
+	sub, err := fs.Sub(schemaFiles, "schema")
+	if err != nil {
+		panic(err) // the folder is embedded above
+	}
+	return sub
+}
+
+func init() { // hooks refer back to their kinds
+	for _, k := range []*tmf.Kind[Account, *Account]{&PartyAccounts, &BillingAccounts, &SettlementAccounts} {
+		k.Default = func(_ *store.Tx, a *Account) error { defaultTerms(&a.AccountTerms); return nil }
+		k.Check, k.OnDelete = checkAccount, removeAccount(k)
+	}
+	FinancialAccounts.Default = func(_ *store.Tx, a *FinancialAccount) error { defaultTerms(&a.AccountTerms); return nil }
+	FinancialAccounts.Check, FinancialAccounts.OnDelete = checkFinancial, removeFinancial
+	CycleSpecifications.Check = checkCycle
+	CycleSpecifications.OnDelete = keptBy(&CycleSpecifications, "billStructure.cycleSpecification.id")
+	Formats.OnDelete = keptBy(&Formats, "billStructure.format.id")
+	Media.OnDelete = keptBy(&Media, "billStructure.presentationMedia.id")
+	Items.Check, Items.Saved = checkItem, savedItem
+}
+
+// Kinds are the room's resources.
+func Kinds() []tmf.Mounted {
+	return []tmf.Mounted{&PartyAccounts, &BillingAccounts, &SettlementAccounts, &FinancialAccounts,
+		&CycleSpecifications, &Formats, &Media, &Items}
+}

@@ -1,0 +1,46 @@
+package communication
+
+// Notices the house sends.
+const (
+	welcome     = "welcome"
+	suspended   = "suspended"
+	resumed     = "resumed"
+	goodbye     = "goodbye"
+	orderFailed = "orderFailed"
+)
+
+// fields are the values each notice brings. product is what the customer bought,
+// number the phone number in brackets with a blank before, or nothing; date is the
+// day in the customer's zone.
+var fields = map[string][]string{
+	welcome:     {"customer", "product", "number", "date"},
+	suspended:   {"customer", "product", "number", "date"},
+	resumed:     {"customer", "product", "number", "date"},
+	goodbye:     {"customer", "product", "number", "date"},
+	orderFailed: {"customer", "order", "date"},
+}
+
+// builtin are the words used as long as the operator has no own ones: by notice
+// and language.
+var builtin = map[string]map[string]words{
+	welcome: {
+		"en": {"{{.product}} is ready", "Dear {{.customer}},\n\n{{.product}}{{.number}} has been active since {{.date}}. You can use it right away.\n\nKind regards\n"},
+		"de": {"{{.product}} ist bereit", "Guten Tag {{.customer}},\n\n{{.product}}{{.number}} ist seit {{.date}} aktiv. Sie können sofort loslegen.\n\nMit freundlichen Grüßen\n"},
+	},
+	suspended: {
+		"en": {"{{.product}} is suspended", "Dear {{.customer}},\n\n{{.product}}{{.number}} has been suspended since {{.date}} and cannot be used at present.\n\nKind regards\n"},
+		"de": {"{{.product}} ist gesperrt", "Guten Tag {{.customer}},\n\n{{.product}}{{.number}} ist seit {{.date}} gesperrt und kann zurzeit nicht genutzt werden.\n\nMit freundlichen Grüßen\n"},
+	},
+	resumed: {
+		"en": {"{{.product}} works again", "Dear {{.customer}},\n\n{{.product}}{{.number}} has been working again since {{.date}}.\n\nKind regards\n"},
+		"de": {"{{.product}} ist wieder frei", "Guten Tag {{.customer}},\n\n{{.product}}{{.number}} kann seit {{.date}} wieder genutzt werden.\n\nMit freundlichen Grüßen\n"},
+	},
+	goodbye: {
+		"en": {"{{.product}} has ended", "Dear {{.customer}},\n\n{{.product}}{{.number}} ended on {{.date}}. Nothing is charged for the time after that. Thank you for having been our customer.\n\nKind regards\n"},
+		"de": {"{{.product}} ist beendet", "Guten Tag {{.customer}},\n\n{{.product}}{{.number}} wurde am {{.date}} beendet. Für die Zeit danach wird nichts berechnet. Vielen Dank, dass Sie unser Kunde waren.\n\nMit freundlichen Grüßen\n"},
+	},
+	orderFailed: {
+		"en": {"Your order {{.order}} could not be completed", "Dear {{.customer}},\n\nwe are sorry: your order {{.order}} could not be completed. Nothing is charged for what you did not get; our staff will take care of it.\n\nKind regards\n"},
+		"de": {"Ihr Auftrag {{.order}} konnte nicht ausgeführt werden", "Guten Tag {{.customer}},\n\nleider konnten wir Ihren Auftrag {{.order}} nicht vollständig ausführen. Was Sie nicht erhalten haben, wird nicht berechnet; wir kümmern uns darum.\n\nMit freundlichen Grüßen\n"},
+	},
+}

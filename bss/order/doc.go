@@ -1,0 +1,18 @@
+// Package order takes product orders (TMF622): it checks them against catalogue,
+// customer and what the customer has, makes the products they ask for, has the
+// network wing fulfil them, and follows how that goes.
+//
+// Owns: product orders and their cancellation tasks. Tells: OrderPlaced,
+// OrderEnded. Hears: ServiceOrderItemDone, ServiceOrderFellOut.
+//
+//	POST productOrder ─> Place ─┬─ party: may this customer buy?
+//	      (one transaction)     ├─ catalog: sellable, eligible, configured, compatible
+//	                            ├─ subscription: the product, pendingActive
+//	                            └─ fulfilment.Begin: the service order, planned
+//	                                       │ network
+//	ServiceOrderItemDone ^ ─> the item, then the order: completed, failed, partial, cancelled
+//
+// A product order item becomes one line or more: one for each service of its
+// product (a bundle's product has those of all its parts), and for each piece of
+// its quantity. The item is done when its lines are, the order when its items are.
+package order

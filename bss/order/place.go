@@ -1,0 +1,602 @@
+package order
+
+import (
+	"fmt"
+	"slices"
+
+	"tandem/bss/catalog"
+	"tandem/bss/party"
+	"tandem/bss/subscription"
+	"tandem/fact"
+	"tandem/kit/fault"
+	"tandem/kit/outbox"
+	"tandem/kit/store"
+	"tandem/kit/tmf"
+	"tandem/oss/fulfilment"
+	"tandem/oss/spec"
+)
+
+const (
+	maxItems    = 200 // items of an order, parts of bundles included
+	maxQuantity = 100 // pieces of one item
+)
+
+// placing is an order on its way in.
+type placing struct {
+	tx       *store.Tx
+	order    *ProductOrder
+	customer *party.Customer
+	has      []*subscription.Product // what the customer has, read once when needed
+	service  *fulfilment.ServiceOrder
+	lines    []line
+	byItem   map[string][]string     // item -> its service order items
+	products []*subscription.Product // to be made, once their services are known
+}
+
+// line ties a service order item to the product it realises.
+type line struct {
+	id, item, action, product string
+}
+
+// Place takes an order on, all of it or nothing: it is the one way in, for the
+// API and for rooms above.
+func Place(tx *store.Tx, o *ProductOrder) error {
+	if o.State != "" && o.State != Acknowledged {
+		return fault.BadInput("notSettable", "state is set by the server")
+	}
+	p := &placing{tx: tx, order: o, byItem: map[string][]string{}, service: &fulfilment.ServiceOrder{
+		RequestedStartDate: o.RequestedStartDate, RequestedCompletionDate: o.RequestedCompletionDate, Priority: o.Priority, Category: o.Category}}
+	if err := p.checkItems(); err != nil {
+		return err
+	}
+	if err := p.who(); err != nil {
+		return err
+	}
+	if o.ID == "" {
+		o.ID = tmf.NewID()
+	}
+	if o.OrderDate.IsZero() {
+		o.OrderDate = tx.Now()
+	}
+	p.service.ExternalReference = []tmf.ExternalReference{{ID: o.ID, ExternalReferenceType: "productOrder"}}
+	p.service.RelatedParty = customerOf(o.RelatedParty)
+	for i := range o.ProductOrderItem {
+		if err := p.item(&o.ProductOrderItem[i]); err != nil {
+			return fault.At(fmt.Sprintf("productOrderItem %s", o.ProductOrderItem[i].ID), err)
+		}
+	}
+	if err := p.compatible(); err != nil {
+		return err
+	}
+	return p.begin()
+}
+
+func (p *placing) checkItems() error {
+	seen := map[string]bool{}
+	for _, it := range p.order.ProductOrderItem {
+		if seen[it.ID] {
+			return fault.BadInput("duplicateItem", "Two items have the id %q", it.ID)
+		}
+		seen[it.ID] = true
+		if it.State != "" && it.State != Acknowledged {
+			return fault.BadInput("notSettable", "The state of item %q is set by the server", it.ID)
+		}
+		if it.Quantity != nil && (*it.Quantity < 1 || *it.Quantity > maxQuantity) {
+			return fault.BadInput("badQuantity", "quantity of item %q must be 1 to %d", it.ID, maxQuantity)
+		}
+	}
+	if len(seen) > maxItems {
+		return fault.BadInput("tooManyItems", "An order has at most %d items", maxItems)
+	}
+	for _, it := range p.order.ProductOrderItem {
+		for _, r := range it.Relationship {
+			if !seen[r.ID] {
+				return fault.BadInput("unknownItem", "Item %q relates to item %q, which the order does not have", it.ID, r.ID)
+			}
+		}
+	}
+	return nil
+}
+
+// customerOf is the order's customer among its parties.
+func customerOf(parties []tmf.RelatedParty) []tmf.RelatedParty {
+	for _, role := range []func(tmf.RelatedParty) bool{
+		func(r tmf.RelatedParty) bool { return r.Role == "customer" || r.Role == "Customer" },
+		func(r tmf.RelatedParty) bool { return r.ReferredType == "Customer" },
+	} {
+		if i := slices.IndexFunc(parties, role); i >= 0 {
+			r := parties[i]
+			return []tmf.RelatedParty{{ID: r.ID, Name: r.Name, Role: "customer", ReferredType: "Customer"}}
+		}
+	}
+	return nil
+}
+
+// who finds the customer: as the order says, or whose product it is about.
+func (p *placing) who() error {
+	c := customerOf(p.order.RelatedParty)
+	if c == nil {
+		for _, it := range p.order.ProductOrderItem {
+			if it.Product == nil || it.Product.ID == "" {
+				continue
+			}
+			owned, err := subscription.Get(p.tx, it.Product.ID)
+			if err != nil {
+				return fault.At("productOrderItem "+it.ID, err)
+			}
+			c = customerOf(owned.RelatedParty)
+			p.order.RelatedParty = append(p.order.RelatedParty, c...)
+			break
+		}
+	}
+	if c == nil {
+		return fault.BadInput("customerMissing", `relatedParty must name the customer: {"id": "...", "role": "customer", "@referredType": "Customer"}`)
+	}
+	var err error
+	p.customer, err = party.Buyer(p.tx, c[0].ID)
+	return err
+}
+
+func (p *placing) item(it *Item) error {
+	switch it.Action {
+	case Add:
+		return p.add(it)
+	case NoChange:
+		it.State = Completed
+		return nil
+	}
+	if it.Product == nil || it.Product.ID == "" {
+		return fault.BadInput("mandatoryAttributeMissing", "product.id is required to %s a product", it.Action)
+	}
+	owned, err := subscription.Get(p.tx, it.Product.ID)
+	if err != nil {
+		return err
+	}
+	if owned.Customer() != p.customer.ID {
+		return fault.Missing("product", it.Product.ID) // somebody else's: not even that it exists is said
+	}
+	if len(owned.RealizingService) == 0 {
+		return fault.Clash("notRealised", "Product %q has no service in the network yet", owned.ID)
+	}
+	if it.Action == Delete {
+		return p.end(it, owned)
+	}
+	return p.modify(it, owned)
+}
+
+// part is an offering taken: the item's own, or one of a bundle's.
+type part struct {
+	offering *catalog.ProductOffering
+	spec     *catalog.ProductSpecification
+	chars    []tmf.Characteristic
+}
+
+// add makes the products of an item and the service order items that build them.
+func (p *placing) add(it *Item) error {
+	if it.Product != nil && it.Product.ID != "" {
+		return fault.BadInput("productExists", "An item with action add describes a new product; it cannot name product %q", it.Product.ID)
+	}
+	if it.ProductOffering == nil {
+		return fault.BadInput("mandatoryAttributeMissing", "productOffering.id is required to add a product")
+	}
+	offering, err := catalog.Sellable(p.tx, it.ProductOffering.ID, p.tx.Now())
+	if err != nil {
+		return err
+	}
+	it.ProductOffering.Name = offering.Name
+	parts, err := p.parts(it, offering)
+	if err != nil {
+		return err
+	}
+	prices, err := catalog.Prices(p.tx, offering)
+	if err != nil {
+		return err
+	}
+	it.ItemPrice = itemPrices(prices, p.tx.Now())
+	for n := range quantity(it) {
+		if err := p.product(it, n, offering, parts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func quantity(it *Item) int64 {
+	if it.Quantity == nil {
+		return 1
+	}
+	return *it.Quantity
+}
+
+// parts are what the item takes: the offering itself, or the parts of a bundle
+// that are chosen or come with it.
+func (p *placing) parts(it *Item, o *catalog.ProductOffering) ([]part, error) {
+	if len(o.BundledProductOffering) == 0 {
+		if len(it.ProductOrderItem) > 0 {
+			return nil, fault.BadInput("notABundle", "%q is no bundle; it has no parts to choose", o.Name)
+		}
+		one, err := p.configure(o, it.Product)
+		return []part{one}, err
+	}
+	taken := map[string]int64{}
+	var out []part
+	for _, child := range it.ProductOrderItem {
+		if child.ProductOffering == nil {
+			return nil, fault.BadInput("mandatoryAttributeMissing", "productOffering.id is required for part %q of a bundle", child.ID)
+		}
+		taken[child.ProductOffering.ID]++
+		if err := p.take(&out, o, child.ProductOffering.ID, child.Product); err != nil {
+			return nil, err
+		}
+	}
+	for _, b := range o.BundledProductOffering {
+		lower, _, usual := b.Limits()
+		for ; taken[b.ID] < max(lower, usual); taken[b.ID]++ {
+			if err := p.take(&out, o, b.ID, it.Product); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, o.CheckParts(taken)
+}
+
+func (p *placing) take(out *[]part, bundle *catalog.ProductOffering, id string, want *Product) error {
+	o, err := catalog.Component(p.tx, bundle, id, p.tx.Now())
+	if err != nil {
+		return err
+	}
+	one, err := p.configure(o, want)
+	*out = append(*out, one)
+	return err
+}
+
+func (p *placing) configure(o *catalog.ProductOffering, want *Product) (part, error) {
+	s, err := catalog.SpecOf(p.tx, o)
+	if err != nil {
+		return part{}, err
+	}
+	if s == nil || len(s.ServiceSpecification) == 0 {
+		return part{}, fault.Clash("notRealisable", "%q has no service specification: nothing in the network could confirm it, so it could never be billed", o.Name)
+	}
+	var chosen []tmf.Characteristic
+	var places []tmf.Place
+	if want != nil {
+		chosen, places = want.Characteristic, want.Place
+	}
+	chars, err := s.Configure(o, chosen, p.tx.Now())
+	if err != nil {
+		return part{}, err
+	}
+	env := catalog.Env{Segments: segments(p.customer), Channel: p.channel(), Characteristics: catalog.Values(chars)}
+	for _, pl := range places {
+		env.Places = append(env.Places, pl.ID)
+	}
+	if len(o.Eligibility) > 0 {
+		if env.Offerings, err = p.offerings(); err != nil {
+			return part{}, err
+		}
+	}
+	return part{o, s, chars}, catalog.Eligible(p.tx, o, env)
+}
+
+// segments are the market segments the customer belongs to.
+func segments(c *party.Customer) []string {
+	var out []string
+	for _, ch := range c.Characteristic {
+		if ch.Name == "segment" {
+			if v, ok := tmf.Value([]tmf.Characteristic{ch}, "segment"); ok {
+				out = append(out, v)
+			}
+		}
+	}
+	return out
+}
+
+func (p *placing) channel() string {
+	if len(p.order.Channel) == 0 {
+		return ""
+	}
+	return p.order.Channel[0].ID
+}
+
+// offerings are the ids of what the customer has and orders.
+func (p *placing) offerings() ([]string, error) {
+	if err := p.owned(); err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, h := range p.has {
+		out = append(out, h.Offering())
+	}
+	for _, it := range p.order.ProductOrderItem {
+		if it.Action == Add && it.ProductOffering != nil {
+			out = append(out, it.ProductOffering.ID)
+		}
+	}
+	return out, nil
+}
+
+func (p *placing) owned() (err error) {
+	if p.has == nil {
+		p.has, err = subscription.OfCustomer(p.tx, p.customer.ID, subscription.Created, subscription.PendingActive, subscription.Active, subscription.Suspended)
+		if p.has == nil {
+			p.has = []*subscription.Product{}
+		}
+	}
+	return err
+}
+
+// compatible checks that what the customer will have can be had together.
+func (p *placing) compatible() error {
+	ordered := false
+	for _, it := range p.order.ProductOrderItem {
+		ordered = ordered || it.Action == Add || it.Action == Modify && it.ProductOffering != nil
+	}
+	if !ordered {
+		return nil
+	}
+	ids, err := p.offerings()
+	if err != nil {
+		return err
+	}
+	return catalog.Compatible(p.tx, slices.DeleteFunc(ids, func(id string) bool { return id == "" }))
+}
+
+// product makes one product and the lines that build it.
+func (p *placing) product(it *Item, n int64, o *catalog.ProductOffering, parts []part) error {
+	product := &subscription.Product{
+		Name: o.Name, Status: subscription.PendingActive, OrderDate: p.order.OrderDate,
+		ProductOffering:  &Ref{ID: o.ID, Name: o.Name},
+		ProductOrderItem: []subscription.OrderItem{{ProductOrderID: p.order.ID, OrderItemID: it.ID, OrderItemAction: Add}},
+		RelatedParty:     p.service.RelatedParty,
+		BillingAccount:   p.account(it),
+	}
+	product.ID = tmf.NewID()
+	if it.Product != nil && it.Product.Name != "" {
+		product.Name = it.Product.Name
+	}
+	if len(o.BundledProductOffering) > 0 {
+		yes := true
+		product.IsBundle = &yes
+	} else {
+		product.ProductSpecification = &subscription.SpecRef{ID: parts[0].spec.ID, Name: parts[0].spec.Name, Version: parts[0].spec.Version}
+	}
+	for _, pt := range parts {
+		for _, c := range pt.chars {
+			product.ProductCharacteristic = tmf.With(product.ProductCharacteristic, c)
+		}
+	}
+	for i, pt := range parts {
+		if err := p.build(it, fmt.Sprintf("%s.%d.%d", it.ID, n+1, i+1), product, pt); err != nil {
+			return err
+		}
+	}
+	p.products = append(p.products, product)
+	return nil
+}
+
+func (p *placing) account(it *Item) *Ref {
+	if it.BillingAccount != nil {
+		return it.BillingAccount
+	}
+	return p.order.BillingAccount
+}
+
+// build adds the service order items of a part.
+func (p *placing) build(it *Item, id string, product *subscription.Product, pt part) error {
+	for i, cfs := range pt.spec.ServiceSpecification {
+		tree, err := spec.Load(p.tx, cfs.ID)
+		if err != nil {
+			return err
+		}
+		s := &fulfilment.Service{Name: product.Name, Specification: &tmf.Ref{ID: cfs.ID, Name: cfs.Name}, Characteristic: known(tree.Specification(), pt.chars)}
+		if it.Product != nil {
+			s.Place = it.Product.Place
+		}
+		name := id
+		if len(pt.spec.ServiceSpecification) > 1 {
+			name = fmt.Sprintf("%s.%d", id, i+1)
+		}
+		p.line(it, name, product.ID, s)
+	}
+	return nil
+}
+
+// known keeps the characteristics that a service specification has.
+func known(s *spec.ServiceSpecification, chars []tmf.Characteristic) []tmf.Characteristic {
+	var out []tmf.Characteristic
+	for _, c := range chars {
+		if slices.ContainsFunc(s.SpecCharacteristic, func(x spec.CharacteristicSpecification) bool { return x.Name == c.Name }) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// line adds a service order item that waits for the items its item relies on.
+func (p *placing) line(it *Item, id, product string, s *fulfilment.Service) {
+	p.service.ServiceOrderItem = append(p.service.ServiceOrderItem, fulfilment.ServiceOrderItem{
+		ID: id, Action: it.Action, Service: s, External: &fact.External{Order: p.order.ID, Item: it.ID, Product: product}})
+	p.lines = append(p.lines, line{id, it.ID, it.Action, product})
+	p.byItem[it.ID] = append(p.byItem[it.ID], id)
+}
+
+// end asks for all services of a product to leave the network.
+func (p *placing) end(it *Item, owned *subscription.Product) error {
+	for i, s := range owned.RealizingService {
+		if s.State != subscription.Terminated {
+			p.line(it, fmt.Sprintf("%s.%d", it.ID, i+1), owned.ID, &fulfilment.Service{ID: s.ID})
+		}
+	}
+	if len(p.byItem[it.ID]) == 0 {
+		return fault.Clash("alreadyEnded", "Product %q has ended already", owned.ID)
+	}
+	return subscription.Mark(p.tx, owned.ID, subscription.PendingTerminate)
+}
+
+// modify asks for other characteristics, another offering, or suspension and its
+// end. What is asked becomes part of the product when the network confirms it.
+func (p *placing) modify(it *Item, owned *subscription.Product) error {
+	state := map[string]string{subscription.Suspended: fulfilment.ServiceInactive, subscription.Active: fulfilment.ServiceActive}[it.Product.Status]
+	if it.Product.Status != "" && state == "" {
+		return fault.BadInput("badStatus", "status of a modified product may be suspended or active")
+	}
+	if owned.Status == it.Product.Status {
+		state = ""
+	}
+	if owned.Status != subscription.Active && owned.Status != subscription.Suspended {
+		return fault.Clash("notActive", "Product %q is %s; only one that runs can be modified", owned.ID, owned.Status)
+	}
+	change, err := p.change(it, owned)
+	if err != nil {
+		return err
+	}
+	if change != nil {
+		if err := subscription.Propose(p.tx, owned.ID, change); err != nil {
+			return err
+		}
+	}
+	for i, s := range owned.RealizingService {
+		if s.State == subscription.Terminated {
+			continue
+		}
+		want := &fulfilment.Service{ID: s.ID, State: state}
+		if change != nil {
+			if want.Characteristic, err = p.forService(s.ID, change.ProductCharacteristic); err != nil {
+				return err
+			}
+		}
+		p.line(it, fmt.Sprintf("%s.%d", it.ID, i+1), owned.ID, want)
+	}
+	return nil
+}
+
+// change is what of the product itself shall be different; nil for nothing.
+func (p *placing) change(it *Item, owned *subscription.Product) (*subscription.PendingChange, error) {
+	other := it.ProductOffering != nil && it.ProductOffering.ID != owned.Offering()
+	if !other && len(it.Product.Characteristic) == 0 {
+		return nil, nil
+	}
+	c := &subscription.PendingChange{ProductOrderItem: &subscription.OrderItem{ProductOrderID: p.order.ID, OrderItemID: it.ID, OrderItemAction: Modify}}
+	id := owned.Offering()
+	var o *catalog.ProductOffering
+	var err error
+	if other {
+		id = it.ProductOffering.ID
+		o, err = catalog.Sellable(p.tx, id, p.tx.Now())
+	} else {
+		o, err = catalog.Offerings.Get(p.tx, id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := catalog.SpecOf(p.tx, o)
+	if err != nil {
+		return nil, err
+	}
+	chosen := kept(s, owned.ProductCharacteristic)
+	for _, ch := range it.Product.Characteristic {
+		chosen = tmf.With(chosen, ch)
+	}
+	chars, err := s.Configure(o, chosen, p.tx.Now())
+	if err != nil {
+		return nil, err
+	}
+	for _, ch := range chars {
+		old, had := tmf.Value(owned.ProductCharacteristic, ch.Name)
+		if now, _ := tmf.Value(chars, ch.Name); !had || now != old {
+			c.ProductCharacteristic = append(c.ProductCharacteristic, ch)
+		}
+	}
+	if other {
+		it.ProductOffering.Name = o.Name
+		c.ProductOffering = &Ref{ID: o.ID, Name: o.Name}
+		if s != nil {
+			c.ProductSpecification = &subscription.SpecRef{ID: s.ID, Name: s.Name, Version: s.Version}
+		}
+	}
+	return c, nil
+}
+
+// kept are the characteristics of a product that its (new) specification has.
+func kept(s *catalog.ProductSpecification, chars []tmf.Characteristic) []tmf.Characteristic {
+	var out []tmf.Characteristic
+	for _, c := range chars {
+		if s != nil && slices.ContainsFunc(s.ProductSpecCharacteristic, func(x catalog.SpecCharacteristic) bool { return x.Name == c.Name }) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// forService keeps what the service's specification knows.
+func (p *placing) forService(service string, chars []tmf.Characteristic) ([]tmf.Characteristic, error) {
+	id, err := fulfilment.SpecificationOf(p.tx, service)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := spec.Load(p.tx, id)
+	if err != nil {
+		return nil, err
+	}
+	return known(tree.Specification(), chars), nil
+}
+
+// begin hands the service order down and writes the product order.
+func (p *placing) begin() error {
+	o := p.order
+	for i := range p.service.ServiceOrderItem {
+		si := &p.service.ServiceOrderItem[i]
+		it := o.ProductOrderItem[slices.IndexFunc(o.ProductOrderItem, func(x Item) bool { return x.ID == si.External.Item })]
+		for _, r := range it.Relationship {
+			for _, id := range p.byItem[r.ID] {
+				si.Relationship = append(si.Relationship, fulfilment.ItemRelationship{RelationshipType: "reliesOn", OrderItem: &fulfilment.ItemRef{ItemID: id}})
+			}
+		}
+	}
+	o.State = InProgress
+	if o.RequestedStartDate.After(p.tx.Now()) {
+		o.State = Acknowledged
+	}
+	for i := range o.ProductOrderItem {
+		if it := &o.ProductOrderItem[i]; it.State != Completed {
+			it.State = o.State
+		}
+	}
+	o.OrderTotalPrice = totals(o.ProductOrderItem)
+	if len(p.lines) == 0 {
+		o.State, o.CompletionDate = Completed, p.tx.Now()
+		return ProductOrders.Create(p.tx, o)
+	}
+	if err := ProductOrders.Create(p.tx, o); err != nil {
+		return err
+	}
+	if err := fulfilment.Begin(p.tx, p.service); err != nil {
+		return err
+	}
+	if err := p.createProducts(); err != nil {
+		return err
+	}
+	for _, l := range p.lines {
+		p.tx.Queue("INSERT INTO order_line (tenant, product_order, line, item, action, product, service_order, state, reason) VALUES ($1, $2, $3, $4, $5, $6, $7, 'open', '')",
+			o.ID, l.id, l.item, l.action, l.product, p.service.ID)
+	}
+	outbox.Tell(p.tx, fact.OrderPlaced{Order: o.ID})
+	return nil
+}
+
+// createProducts makes the products, which wait for their services to become active.
+func (p *placing) createProducts() error {
+	for _, product := range p.products {
+		for i, l := range p.lines {
+			if l.product == product.ID {
+				product.RealizingService = append(product.RealizingService, subscription.ServiceRef{
+					ID: p.service.ServiceOrderItem[i].Service.ID, Href: p.service.ServiceOrderItem[i].Service.Href, ReferredType: "CustomerFacingService"})
+			}
+		}
+		if err := subscription.Create(p.tx, product); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package party
+
+import (
+	"tandem/kit/fault"
+	"tandem/kit/store"
+	"tandem/kit/tmf"
+)
+
+// Get is the customer with the id; fault.Missing if the tenant has none.
+func Get(tx *store.Tx, id string) (*Customer, error) { return Customers.Get(tx, id) }
+
+// Buyer is Get for somebody who wants to buy: a customer that is closed, or not
+// valid at the transaction's instant, is refused in the user's words.
+func Buyer(tx *store.Tx, id string) (*Customer, error) {
+	c, err := Customers.Get(tx, id)
+	if fault.Is(err, fault.NotFound) {
+		return nil, fault.BadInput("unknownCustomer", "There is no customer with id %q", id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.Status == Closed {
+		return nil, fault.BadInput("customerClosed", "The customer %q is closed", c.Name)
+	}
+	if !c.ValidFor.Holds(tx.Now()) {
+		return nil, fault.BadInput("customerNotValid", "The customer %q is not valid at this time", c.Name)
+	}
+	return c, nil
+}
+
+// Contacts says how to reach a customer. The customer's own media come before
+// those of the engaged party, preferred ones before others; the name is the
+// party's, the language that of the customer's or party's characteristic
+// "language", else a person's favourite one.
+func Contacts(tx *store.Tx, customerID string) (Contact, error) {
+	c, err := Customers.Get(tx, customerID)
+	if err != nil {
+		return Contact{}, err
+	}
+	return ContactsOf(tx, c)
+}
+
+// ContactsOf is Contacts for a customer already read.
+func ContactsOf(tx *store.Tx, c *Customer) (Contact, error) {
+	out := Contact{Name: c.Name}
+	out.Language, _ = tmf.Value(c.Characteristic, "language")
+	out.fill(c.ContactMedium, tx.Now())
+	var err error
+	if c.EngagedParty.ReferredType == "Organization" {
+		err = out.ofOrganization(tx, c.EngagedParty.ID)
+	} else {
+		err = out.ofIndividual(tx, c.EngagedParty.ID)
+	}
+	return out, err
+}
+
+func (c *Contact) ofIndividual(tx *store.Tx, id string) error {
+	p, err := Individuals.Get(tx, id)
+	if err != nil {
+		return err
+	}
+	c.Name = p.Name()
+	if c.Language == "" {
+		c.Language, _ = tmf.Value(p.PartyCharacteristic, "language")
+	}
+	if c.Language == "" {
+		c.Language = p.Language(tx.Now())
+	}
+	c.fill(p.ContactMedium, tx.Now())
+	return nil
+}
+
+func (c *Contact) ofOrganization(tx *store.Tx, id string) error {
+	o, err := Organizations.Get(tx, id)
+	if err != nil {
+		return err
+	}
+	c.Name = o.TradingName
+	if c.Language == "" {
+		c.Language, _ = tmf.Value(o.PartyCharacteristic, "language")
+	}
+	c.fill(o.ContactMedium, tx.Now())
+	return nil
+}

@@ -1,0 +1,96 @@
+package subscription
+
+import (
+	"slices"
+
+	"tandem/kit/fault"
+	"tandem/kit/store"
+	"tandem/kit/tmf"
+)
+
+// Create stores a product an order is about to build: in created, or in
+// pendingActive if realizingService names the services that must become active.
+func Create(tx *store.Tx, p *Product) error {
+	if p.Status != Created && p.Status != PendingActive {
+		return fault.BadInput("illegalState", "An ordered product begins in created or pendingActive, not %q", p.Status)
+	}
+	return Products.Create(tx, p)
+}
+
+// Get is the product with the id; fault.Missing if the tenant has none.
+func Get(tx *store.Tx, id string) (*Product, error) { return Products.Get(tx, id) }
+
+// OfCustomer lists a customer's products that are in one of the states, or all.
+func OfCustomer(tx *store.Tx, customer string, states ...string) ([]*Product, error) {
+	found, err := Products.Select(tx, tmf.Where{"relatedParty.id": customer}, tmf.Page{Sort: "startDate"})
+	return slices.DeleteFunc(found, func(p *Product) bool {
+		return p.Customer() != customer || len(states) > 0 && !slices.Contains(states, p.Status)
+	}), err
+}
+
+// OfService lists the products that a service realises: what is hurt when it is.
+func OfService(tx *store.Tx, service string) ([]*Product, error) {
+	return Products.Select(tx, tmf.Where{"realizingService.id": service}, tmf.Page{})
+}
+
+// Expect notes that these services must become active before the product is, and
+// brings a created product to pendingActive.
+func Expect(tx *store.Tx, product string, services ...string) error {
+	_, err := Products.Edit(tx, product, func(p *Product) error {
+		for _, id := range services {
+			p.service(id)
+		}
+		if p.Status == Created {
+			p.Status = PendingActive
+		}
+		return nil
+	})
+	return err
+}
+
+// Mark moves a product to a state that an order decides, not the network:
+// pendingActive, cancelled, aborted or pendingTerminate.
+func Mark(tx *store.Tx, product, status string) error {
+	if !slices.Contains([]string{PendingActive, Cancelled, Aborted, PendingTerminate}, status) {
+		return fault.Clash("networkDecides", "Only the network makes a product %s", status)
+	}
+	_, err := Products.Edit(tx, product, func(p *Product) error {
+		p.Status = status
+		return nil
+	})
+	return err
+}
+
+// Settle takes a product out of pendingTerminate, to what its services say: the
+// order that was to end it has failed or was cancelled.
+func Settle(tx *store.Tx, product string) error {
+	_, err := Products.Edit(tx, product, func(p *Product) error {
+		if is := p.network(); p.Status == PendingTerminate && is != "" {
+			p.Status = is
+		}
+		return nil
+	})
+	return err
+}
+
+// Propose notes what an order is about to change; it becomes part of the product
+// when the network confirms the change. A nil change takes it back.
+func Propose(tx *store.Tx, product string, c *PendingChange) error {
+	_, err := Products.Edit(tx, product, func(p *Product) error {
+		if c != nil && p.PendingChange != nil {
+			return fault.Clash("changePending", "Another change of product %q is under way", product)
+		}
+		p.PendingChange = c
+		return nil
+	})
+	return err
+}
+
+// Needs refuses the delete of a customer who has products; for party.Keep.
+func Needs(tx *store.Tx, customer string) error {
+	found, err := OfCustomer(tx, customer)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	return fault.Clash("stillReferenced", "The customer %q cannot be deleted: product %q belongs to it", customer, found[0].ID)
+}

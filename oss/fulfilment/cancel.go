@@ -1,0 +1,204 @@
+package fulfilment
+
+import (
+	"tandem/kit/fault"
+	"tandem/kit/store"
+	"tandem/kit/tmf"
+	"tandem/kit/work"
+	"tandem/oss/inventory"
+)
+
+// Cancel takes an order back: what was not begun is dropped, what was or may
+// have been done on elements is undone there, in reverse, and confirmed. It is
+// refused once every item has ended: what the network has confirmed is ended by
+// an order of its own.
+func Cancel(tx *store.Tx, order, reason string) error {
+	so, err := ServiceOrders.Lock(tx, order)
+	if err != nil {
+		return err
+	}
+	rows, err := tx.Query(selectItem+"service_order = $2 ORDER BY n DESC", order)
+	items, err := store.Collect(rows, err, func(r store.Rows) (itemRow, error) { return scanItem(r) })
+	if err != nil {
+		return err
+	}
+	open := items[:0]
+	for _, it := range items {
+		if !final[it.state] {
+			open = append(open, it)
+		}
+	}
+	if len(open) == 0 {
+		return fault.Clash("alreadyEnded", "Service order %q has ended (%s); it can no longer be cancelled", order, so.State)
+	}
+	if _, err := ServiceOrders.Edit(tx, order, func(so *ServiceOrder) error {
+		so.State, so.CancellationReason = PendingCancellation, reason
+		for i := range so.ServiceOrderItem {
+			if it := &so.ServiceOrderItem[i]; !final[it.State] {
+				it.State = PendingCancellation
+			}
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, it := range open {
+		if err := it.takeBack(tx, Cancelled, reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeBack turns the tasks of an item round. A task that may have touched its
+// element is undone under the same job, so that a run under way cannot overlap
+// with the undoing, and cannot write its outcome either.
+func (it itemRow) takeBack(tx *store.Tx, endsIn, reason string) error {
+	if it.state == PendingCancellation {
+		return nil
+	}
+	rows, err := tx.Query(selectTask+"service_order = $2 AND item = $3 ORDER BY n DESC", it.order, it.item)
+	tasks, err := store.Collect(rows, err, func(r store.Rows) (task, error) { return scanTask(r) })
+	if err != nil {
+		return err
+	}
+	now := store.Micros(tx.Now())
+	var undo []string
+	for _, t := range tasks {
+		if t.state == taskWaiting || t.n < 0 {
+			tx.QueueOne("UPDATE fulfilment_task SET state = 'cancelled', at = $3 WHERE tenant = $1 AND id = $2", t.id, now)
+		} else {
+			undo = append(undo, t.id)
+		}
+		tx.Queue("DELETE FROM fulfilment_arrow WHERE tenant = $1 AND before = $2", t.id)
+		if err := closeFallout(tx, t.id, "The order item is taken back"); err != nil {
+			return err
+		}
+	}
+	tx.QueueOne("UPDATE fulfilment_item SET state = $4, open_tasks = $5, ends_in = $6, reason = $7, at = $8 WHERE tenant = $1 AND service_order = $2 AND item = $3",
+		it.order, it.item, PendingCancellation, len(undo), endsIn, reason, now)
+	for i, id := range undo {
+		state := taskReady
+		if i > 0 {
+			state = taskWaiting
+			arrow(tx, undo[i-1], id)
+		}
+		tx.QueueOne("UPDATE fulfilment_task SET undoing = 1, state = $3, waits_for = $4, attempt = 0, class = '', cause = '', at = $5 WHERE tenant = $1 AND id = $2",
+			id, state, min(i, 1), now)
+		if i > 0 {
+			work.Cancel(tx, taskJob, id)
+		} else if err := work.Enqueue(tx, taskJob, id, nil, tx.Now()); err != nil {
+			return err
+		}
+	}
+	it.endsIn, it.reason, it.state = endsIn, reason, PendingCancellation
+	if len(undo) == 0 {
+		return takenBack(tx, it)
+	}
+	return nil
+}
+
+// takenBack ends an item whose effects are gone: what it reserved is free again,
+// services it would have made never were.
+func takenBack(tx *store.Tx, it itemRow) error {
+	if err := release(tx, it.graph, it.before); err != nil {
+		return err
+	}
+	for _, p := range partsOf(it.graph) {
+		if p.Kind != "service" || it.before.find(p.Path) != nil {
+			continue
+		}
+		if it.step != stepActivate {
+			continue // it would have entered the inventory only on completion
+		}
+		if _, err := inventory.Services.Edit(tx, p.ID, func(s *inventory.Service) error {
+			s.State, s.EndDate = ServiceTerminated, tx.Now()
+			s.SupportingService, s.SupportingResource = nil, nil
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return it.end(tx, it.endsIn, it.reason)
+}
+
+// failBehind takes back the items that waited for one that will never be done.
+func failBehind(tx *store.Tx, it itemRow) error {
+	rows, err := tx.Query("SELECT after FROM fulfilment_arrow WHERE tenant = $1 AND before = $2", itemDone(it.order, it.item))
+	gates, err := store.Collect(rows, err, store.Text)
+	if err != nil {
+		return err
+	}
+	for _, g := range gates {
+		var order, item string
+		if err := tx.Row("SELECT service_order, item FROM fulfilment_task WHERE tenant = $1 AND id = $2", g).Scan(&order, &item); err != nil {
+			return err
+		}
+		next, err := loadItem(tx, order, item)
+		if err != nil {
+			return err
+		}
+		if final[next.state] {
+			continue
+		}
+		if err := next.takeBack(tx, it.endsIn, "It relies on item "+it.item+", which ended as "+it.endsIn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// postCancel is POST cancelServiceOrder (TMF641): the task says how it went.
+func postCancel(tx *store.Tx, c *CancelServiceOrder) error {
+	if c.ServiceOrder == nil || c.ServiceOrder.ID == "" {
+		return fault.BadInput("mandatoryAttributeMissing", "serviceOrder.id is required")
+	}
+	so, err := ServiceOrders.Get(tx, c.ServiceOrder.ID)
+	if err != nil {
+		return err
+	}
+	if c.State != "" {
+		return fault.BadInput("notSettable", "state is set by the server")
+	}
+	c.State = "done"
+	c.EffectiveCancellationDate = tx.Now()
+	if final[so.State] || so.State == Partial {
+		c.State = "terminatedWithError"
+		c.ErrorMessage = &ErrorMessage{Code: "alreadyEnded", Reason: "The order has ended as " + so.State + " and can no longer be cancelled", Timestamp: tx.Now()}
+		return CancelServiceOrders.Create(tx, c)
+	}
+	if err := Cancel(tx, so.ID, c.CancellationReason); err != nil {
+		return err
+	}
+	if so, err = ServiceOrders.Get(tx, so.ID); err != nil {
+		return err
+	}
+	if so.State != Cancelled {
+		c.State, c.EffectiveCancellationDate = "inProgress", so.CancellationDate
+		if c.ID == "" {
+			c.ID = tmf.NewID()
+		}
+		tx.Queue("INSERT INTO fulfilment_cancel (tenant, service_order, task) VALUES ($1, $2, $3)", so.ID, c.ID)
+	}
+	return CancelServiceOrders.Create(tx, c)
+}
+
+// cancelled closes the cancellation tasks of an order that has ended.
+func cancelled(tx *store.Tx, so *ServiceOrder) error {
+	rows, err := tx.Query("SELECT task FROM fulfilment_cancel WHERE tenant = $1 AND service_order = $2", so.ID)
+	tasks, err := store.Collect(rows, err, store.Text)
+	if err != nil {
+		return err
+	}
+	for _, id := range tasks {
+		if _, err := CancelServiceOrders.Edit(tx, id, func(c *CancelServiceOrder) error {
+			c.State, c.EffectiveCancellationDate = "done", tx.Now()
+			c.CompletionMessage = "The order ended as " + so.State
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	tx.Queue("DELETE FROM fulfilment_cancel WHERE tenant = $1 AND service_order = $2", so.ID)
+	return nil
+}

@@ -1,0 +1,312 @@
+package fulfilment
+
+import (
+	"time"
+
+	"tandem/fact"
+	"tandem/kit/outbox"
+	"tandem/kit/store"
+	"tandem/kit/tmf"
+	"tandem/oss/inventory"
+	"tandem/oss/spec"
+)
+
+// itemRow is a row of fulfilment_item.
+type itemRow struct {
+	order, item, service, action, step, state string
+	graph, before                             *Graph
+	external                                  fact.External
+	endsIn, reason                            string
+}
+
+const selectItem = "SELECT service_order, item, service, action, step, state, graph, before, external, ends_in, reason FROM fulfilment_item WHERE tenant = $1 AND "
+
+func scanItem(r interface{ Scan(...any) error }) (it itemRow, err error) {
+	var graph, before, ext []byte
+	if err = r.Scan(&it.order, &it.item, &it.service, &it.action, &it.step, &it.state, &graph, &before, &ext, &it.endsIn, &it.reason); err != nil {
+		return it, err
+	}
+	if graph != nil {
+		it.graph = &Graph{}
+		if err = tmf.Decode(graph, it.graph); err != nil {
+			return it, err
+		}
+	}
+	if before != nil {
+		it.before = &Graph{}
+		if err = tmf.Decode(before, it.before); err != nil {
+			return it, err
+		}
+	}
+	it.external, err = external(ext)
+	return it, err
+}
+
+func loadItem(tx *store.Tx, order, item string) (itemRow, error) {
+	return scanItem(tx.Row(selectItem+"service_order = $2 AND item = $3", order, item))
+}
+
+// finishItem ends an item whose last task is closed: completed, or, if it was
+// being taken back, cancelled or failed.
+func finishItem(tx *store.Tx, order, item string) error {
+	it, err := loadItem(tx, order, item)
+	if err != nil {
+		return err
+	}
+	if it.state == PendingCancellation {
+		return takenBack(tx, it)
+	}
+	return complete(tx, it)
+}
+
+func completeItem(tx *store.Tx, order, item string) error {
+	it, err := loadItem(tx, order, item)
+	if err != nil {
+		return err
+	}
+	return complete(tx, it)
+}
+
+// complete makes the inventory say what the network has confirmed, and tells it
+// in the same transaction: nobody can bill a service that is not confirmed, nor
+// miss one that is.
+func complete(tx *store.Tx, it itemRow) error {
+	if err := it.apply(tx); err != nil {
+		return err
+	}
+	if err := settle(tx, it.before, it.graph); err != nil {
+		return err
+	}
+	it.tell(tx)
+	return it.end(tx, Completed, "")
+}
+
+// end writes an item's final state and lets the order and the items that wait
+// for it go on.
+func (it itemRow) end(tx *store.Tx, state, reason string) error {
+	tx.QueueOne("UPDATE fulfilment_item SET state = $4, reason = $5, at = $6 WHERE tenant = $1 AND service_order = $2 AND item = $3",
+		it.order, it.item, state, reason, store.Micros(tx.Now()))
+	tx.Queue("DELETE FROM fulfilment_claim WHERE tenant = $1 AND service = $2 AND service_order = $3", it.service, it.order)
+	outbox.Tell(tx, fact.ServiceOrderItemDone{ServiceOrder: it.order, Item: it.item, External: it.external, State: state, Reason: reason})
+	if err := progress(tx, it.order, it.item, state, reason); err != nil {
+		return err
+	}
+	if state == Completed {
+		return startBehind(tx, itemDone(it.order, it.item))
+	}
+	return failBehind(tx, it)
+}
+
+// apply brings services and resources in the inventory to what now runs.
+func (it itemRow) apply(tx *store.Tx) error {
+	for i := len(partsOf(it.graph)) - 1; i >= 0; i-- { // children first: parents refer to them
+		p := &it.graph.Parts[i]
+		if err := it.applyPart(tx, p, it.before.find(p.Path)); err != nil {
+			return err
+		}
+	}
+	for _, p := range partsOf(it.before) {
+		if it.step == stepNothing || it.graph.find(p.Path) != nil {
+			continue
+		}
+		if err := retire(tx, &p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// applyPart writes one part that exists after the item.
+func (it itemRow) applyPart(tx *store.Tx, p, was *Part) error {
+	if p.Kind == spec.Resource {
+		return it.applyResource(tx, p, was)
+	}
+	if was == nil && it.step != stepActivate {
+		svc := it.graph.service(p)
+		svc.State, svc.StartDate = ServiceActive, tx.Now()
+		return inventory.Services.Create(tx, svc)
+	}
+	_, err := inventory.Services.Edit(tx, p.ID, func(s *inventory.Service) error {
+		fresh := it.graph.service(p)
+		s.ServiceCharacteristic, s.SupportingResource, s.SupportingService = fresh.ServiceCharacteristic, fresh.SupportingResource, fresh.SupportingService
+		switch it.step {
+		case stepActivate:
+			s.State, s.StartDate, s.ServiceDate = ServiceActive, tx.Now(), tmf.FormatTime(tx.Now())
+		case stepSuspend:
+			s.State, s.SuspendedSince = ServiceInactive, tx.Now()
+		case stepResume:
+			s.State = ServiceActive
+		}
+		return nil
+	})
+	return err
+}
+
+func (it itemRow) applyResource(tx *store.Tx, p, was *Part) error {
+	fresh := p.resource()
+	if was == nil || was.ID != p.ID {
+		fresh.StartOperatingDate = tx.Now()
+		return inventory.Resources.Create(tx, fresh)
+	}
+	if sameChars(p.Chars, was.Chars) {
+		return nil
+	}
+	_, err := inventory.Resources.Edit(tx, p.ID, func(r *inventory.Resource) error {
+		r.Name, r.ResourceCharacteristic = fresh.Name, fresh.ResourceCharacteristic
+		return nil
+	})
+	return err
+}
+
+// retire ends a part that the network no longer has: a service stays in the
+// inventory as terminated, a resource leaves it (its changes are kept).
+func retire(tx *store.Tx, p *Part) error {
+	if p.Kind == spec.Service {
+		_, err := inventory.Services.Edit(tx, p.ID, func(s *inventory.Service) error {
+			s.State, s.EndDate = ServiceTerminated, tx.Now()
+			s.SupportingResource, s.SupportingService = nil, nil
+			return nil
+		})
+		return err
+	}
+	r, err := inventory.Resources.Lock(tx, p.ID)
+	if err != nil {
+		return err
+	}
+	return inventory.Resources.Remove(tx, r)
+}
+
+// service is a service part as the inventory has it.
+func (g *Graph) service(p *Part) *inventory.Service {
+	s := &inventory.Service{Name: p.Spec.Name, Category: p.Category, ServiceSpecification: p.Spec.ref(spec.Service), ServiceCharacteristic: p.Chars}
+	s.ID = p.ID
+	if p.Path == "" {
+		s.Category = "CFS"
+	} else if s.Category == "" {
+		s.Category = "RFS"
+	}
+	for i := range g.Parts {
+		c := &g.Parts[i]
+		if c.Path == "" || g.parent(c.Path) != p {
+			continue
+		}
+		ref := tmf.Ref{ID: c.ID, Name: c.Spec.Name, Role: c.Role}
+		if c.Kind == spec.Service {
+			ref.Href, ref.ReferredType = inventory.Services.API.Base+"/service/"+c.ID, "Service"
+			s.SupportingService = append(s.SupportingService, ref)
+			continue
+		}
+		ref.Href, ref.ReferredType = inventory.Resources.API.Base+"/resource/"+c.ID, "Resource"
+		s.SupportingResource = append(s.SupportingResource, ref)
+	}
+	return s
+}
+
+// resource is a resource part as the inventory has it.
+func (p *Part) resource() *inventory.Resource {
+	r := &inventory.Resource{Name: p.title(), Category: p.Category, ResourceSpecification: p.Spec.ref(spec.Resource), ResourceCharacteristic: p.Chars,
+		ResourceStatus: "available", AdministrativeState: "unlocked", OperationalState: "enable", UsageState: "active"}
+	r.ID = p.ID
+	return r
+}
+
+// title is what a person calls the resource: its number, or its specification.
+func (p *Part) title() string {
+	if _, k, ok := p.onElement(); ok {
+		return p.Spec.Name + " " + p.value(k.key)
+	}
+	name := p.Spec.Name
+	_ = p.eachPooled(func(_, value string) error { name = value; return nil }) // the function never fails
+	return name
+}
+
+func sameChars(a, b []tmf.Characteristic) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for _, c := range a {
+		x, _ := tmf.Value(a, c.Name)
+		if y, ok := tmf.Value(b, c.Name); !ok || x != y {
+			return false
+		}
+	}
+	return true
+}
+
+// tell says what the item did to its service.
+func (it itemRow) tell(tx *store.Tx) {
+	at := tx.Now()
+	switch it.step {
+	case stepActivate:
+		outbox.Tell(tx, fact.ServiceActive{Service: it.service, ServiceOrder: it.order, External: it.external, At: at, Resources: it.graph.resources()})
+	case stepChange:
+		outbox.Tell(tx, fact.ServiceChanged{Service: it.service, ServiceOrder: it.order, External: it.external, At: at, Resources: it.graph.resources()})
+	case stepSuspend:
+		outbox.Tell(tx, fact.ServiceSuspended{Service: it.service, ServiceOrder: it.order, External: it.external, At: at})
+	case stepResume:
+		outbox.Tell(tx, fact.ServiceResumed{Service: it.service, ServiceOrder: it.order, External: it.external, At: at})
+	case stepTerminate:
+		outbox.Tell(tx, fact.ServiceTerminated{Service: it.service, ServiceOrder: it.order, External: it.external, At: at})
+	}
+}
+
+// resources are the resources of a graph with the numbers people know them by.
+func (g *Graph) resources() []fact.Resource {
+	var out []fact.Resource
+	for i := range g.Parts {
+		p := &g.Parts[i]
+		if p.Kind != spec.Resource {
+			continue
+		}
+		value := p.title()
+		if _, k, ok := p.onElement(); ok {
+			value = p.value(k.key)
+		}
+		out = append(out, fact.Resource{ID: p.ID, Role: p.Role, Value: value})
+	}
+	return out
+}
+
+// progress brings the service order to what its items say.
+func progress(tx *store.Tx, order, item, state, reason string) error {
+	_, err := ServiceOrders.Edit(tx, order, func(so *ServiceOrder) error {
+		for i := range so.ServiceOrderItem {
+			it := &so.ServiceOrderItem[i]
+			if it.ID != item {
+				continue
+			}
+			it.State = state
+			if reason != "" {
+				it.ErrorMessage = append(it.ErrorMessage, ErrorMessage{Code: state, Reason: reason, Timestamp: tx.Now()})
+			}
+		}
+		so.settleState(tx.Now())
+		return nil
+	})
+	return err
+}
+
+var final = map[string]bool{Completed: true, Failed: true, Cancelled: true, Rejected: true}
+
+// settleState derives the order's state from its items (TMF641).
+func (so *ServiceOrder) settleState(now time.Time) {
+	count := map[string]int{}
+	for _, it := range so.ServiceOrderItem {
+		count[it.State]++
+		if !final[it.State] {
+			return
+		}
+	}
+	all := len(so.ServiceOrderItem)
+	switch {
+	case count[Completed] == all:
+		so.State = Completed
+	case count[Cancelled] == all:
+		so.State, so.CancellationDate = Cancelled, now
+	case count[Completed] == 0:
+		so.State = Failed
+	default:
+		so.State = Partial
+	}
+	so.CompletionDate = now
+}

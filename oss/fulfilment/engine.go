@@ -1,0 +1,249 @@
+package fulfilment
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"tandem/kit/store"
+	"tandem/kit/tmf"
+	"tandem/kit/work"
+	"tandem/oss/activation/driver"
+	"tandem/oss/inventory"
+)
+
+const taskJob = "fulfilment.task"
+
+// States of a task.
+const (
+	taskWaiting   = "waiting"
+	taskReady     = "ready"
+	taskDone      = "done"
+	taskFallen    = "fallen"
+	taskSkipped   = "skipped"
+	taskCancelled = "cancelled"
+	taskUndone    = "undone"
+)
+
+// Elements is what the engine needs of activation: make an element hold what is
+// desired, confirmed by reading it back. Errors are of package driver.
+type Elements interface {
+	Ensure(ctx context.Context, tenant, element string, d driver.Desired) (driver.Observed, error)
+}
+
+// Opener opens the sealed keys of SIM cards.
+type Opener interface {
+	Open(sealed []byte, context string) ([]byte, error)
+}
+
+// Engine runs the tasks of service orders.
+type Engine struct {
+	db       *store.DB
+	elements Elements
+	keys     Opener
+	log      *slog.Logger
+}
+
+// NewEngine prepares the engine and gives its jobs to the runner.
+func NewEngine(db *store.DB, runner *work.Runner, elements Elements, keys Opener, log *slog.Logger, concurrency int) *Engine {
+	e := &Engine{db: db, elements: elements, keys: keys, log: log}
+	runner.Handle(taskJob, work.Options{Concurrency: concurrency, MaxAttempts: maxAttempts}, e.run)
+	runner.Handle(startJob, work.Options{Concurrency: 1, MaxAttempts: maxAttempts}, e.start)
+	runner.Handle(dateJob, work.Options{Concurrency: 1, MaxAttempts: maxAttempts}, e.dateReached)
+	return e
+}
+
+// maxAttempts is the runner's: the fault policy decides long before.
+const maxAttempts = 1_000_000
+
+// task is a row of fulfilment_task.
+type task struct {
+	id, order, item, element, state string
+	n, attempt, undoing             int64
+	do                              Intent
+}
+
+const selectTask = "SELECT id, service_order, item, n, element, CASE undoing WHEN 0 THEN desired ELSE undo END, undoing, state, attempt FROM fulfilment_task WHERE tenant = $1 AND "
+
+func scanTask(r interface{ Scan(...any) error }) (t task, err error) {
+	var do []byte
+	if err = r.Scan(&t.id, &t.order, &t.item, &t.n, &t.element, &do, &t.undoing, &t.state, &t.attempt); err != nil {
+		return t, err
+	}
+	return t, tmf.Decode(do, &t.do)
+}
+
+func (e *Engine) scope(tenant string) store.Scope {
+	return store.Scope{Tenant: tenant, Actor: "system:fulfilment"}
+}
+
+// run does one task: read the intent, make the element agree outside any
+// transaction, write the outcome. A process that dies in between leaves the
+// intent and the lease; the next run finds the element as it is and goes on.
+func (e *Engine) run(ctx context.Context, job *work.Job) error {
+	scope := e.scope(job.Tenant)
+	var t task
+	var secrets map[string]driver.Secret
+	err := e.db.Read(ctx, scope, func(tx *store.Tx) (err error) {
+		if t, err = scanTask(tx.Row(selectTask+"id = $2", job.Key)); err != nil {
+			return err
+		}
+		secrets, err = e.secretsOf(tx, t.do)
+		return err
+	})
+	if err == store.ErrNotFound {
+		return e.db.Write(ctx, scope, func(tx *store.Tx) error { return job.Finish(tx) })
+	}
+	if err != nil {
+		return err
+	}
+	if t.state != taskReady {
+		return e.db.Write(ctx, scope, func(tx *store.Tx) error { return job.Finish(tx) })
+	}
+	seen, err := e.elements.Ensure(ctx, job.Tenant, t.do.Element, t.do.desired(secrets))
+	if ctx.Err() != nil {
+		return ctx.Err() // the lease is lost or the process stops: the outcome is another run's
+	}
+	if err != nil {
+		return e.failed(ctx, scope, job, t, err)
+	}
+	return e.db.Write(ctx, scope, func(tx *store.Tx) error {
+		if err := job.Finish(tx); err != nil {
+			return err
+		}
+		return taskSucceeded(tx, t, evidence(seen))
+	})
+}
+
+// secretsOf opens the keys that an intent needs.
+func (e *Engine) secretsOf(tx *store.Tx, in Intent) (map[string]driver.Secret, error) {
+	if in.Keys == "" || in.Absent {
+		return nil, nil
+	}
+	sim, err := inventory.SIMOf(tx, in.Keys)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := e.keys.Open(sim.Sealed, KeysContext(sim.ICCID))
+	if err != nil {
+		return nil, fmt.Errorf("open the keys of SIM %s: %w", sim.ICCID, err)
+	}
+	var keys map[string]string
+	if err := tmf.Decode(plain, &keys); err != nil {
+		return nil, fmt.Errorf("the keys of SIM %s are not readable", sim.ICCID) // the error would quote them
+	}
+	out := map[string]driver.Secret{}
+	for name, v := range keys {
+		out[name] = driver.NewSecret(v)
+	}
+	return out, nil
+}
+
+// KeysContext binds the sealed keys of a SIM card to the card, so that a sealed
+// value copied to another row does not open.
+func KeysContext(iccid string) string { return "sim/" + iccid }
+
+// evidence is what the element said when it was read back.
+func evidence(o driver.Observed) string {
+	if !o.Present {
+		return o.Key + " is absent"
+	}
+	b, err := tmf.Encode(o.Attributes)
+	if err != nil {
+		return o.Key
+	}
+	return o.Key + " " + string(b)
+}
+
+// taskSucceeded writes a confirmed task and starts what waited for it. A task
+// whose intent was turned round meanwhile (undoing) refuses the outcome of the
+// old intent: the whole transaction fails, and the job runs again.
+func taskSucceeded(tx *store.Tx, t task, seen string) error {
+	state := taskDone
+	if t.undoing == 1 {
+		state = taskUndone
+	}
+	tx.QueueOne("UPDATE fulfilment_task SET state = $3, attempt = attempt + 1, class = '', cause = '', evidence = $4, at = $5 WHERE tenant = $1 AND id = $2 AND state = 'ready' AND undoing = $6",
+		t.id, state, seen, store.Micros(tx.Now()), t.undoing)
+	return closeTask(tx, t)
+}
+
+// closeTask counts a task as closed: the tasks behind it may start, and the item
+// is complete with its last one.
+func closeTask(tx *store.Tx, t task) error {
+	if err := startBehind(tx, t.id); err != nil {
+		return err
+	}
+	var open int64
+	err := tx.Row("UPDATE fulfilment_item SET open_tasks = open_tasks - 1 WHERE tenant = $1 AND service_order = $2 AND item = $3 RETURNING open_tasks",
+		t.order, t.item).Scan(&open)
+	if err != nil || open > 0 {
+		return err
+	}
+	return finishItem(tx, t.order, t.item)
+}
+
+// startBehind starts the tasks that waited for id alone. A gate needs no
+// element: it is closed as soon as nothing is left to wait for.
+func startBehind(tx *store.Tx, id string) error {
+	rows, err := tx.Query("SELECT after FROM fulfilment_arrow WHERE tenant = $1 AND before = $2 ORDER BY after", id)
+	behind, err := store.Collect(rows, err, store.Text)
+	if err != nil {
+		return err
+	}
+	for _, next := range behind {
+		var waits, n int64
+		var state, order, item string
+		err := tx.Row("UPDATE fulfilment_task SET waits_for = waits_for - 1 WHERE tenant = $1 AND id = $2 RETURNING waits_for, state, n, service_order, item", next).
+			Scan(&waits, &state, &n, &order, &item)
+		if err != nil {
+			return err
+		}
+		if waits > 0 || state != taskWaiting {
+			continue
+		}
+		if n < 0 {
+			tx.QueueOne("UPDATE fulfilment_task SET state = 'done', at = $3 WHERE tenant = $1 AND id = $2", next, store.Micros(tx.Now()))
+			if err := closeTask(tx, task{id: next, order: order, item: item}); err != nil {
+				return err
+			}
+			continue
+		}
+		tx.QueueOne("UPDATE fulfilment_task SET state = 'ready', at = $3 WHERE tenant = $1 AND id = $2", next, store.Micros(tx.Now()))
+		if err := work.Enqueue(tx, taskJob, next, nil, tx.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failed lets the fault policy decide what an error of an element means.
+func (e *Engine) failed(ctx context.Context, scope store.Scope, job *work.Job, t task, failure error) error {
+	class := driver.ClassOf(failure)
+	var wait time.Duration
+	err := e.db.Write(ctx, scope, func(tx *store.Tx) error {
+		p, err := policyFor(tx, t.do.Type, string(class))
+		if err != nil {
+			return err
+		}
+		now := store.Micros(tx.Now())
+		wait = 0
+		if t.attempt+1 < p.Tries {
+			wait = p.wait(t.attempt)
+			tx.QueueOne("UPDATE fulfilment_task SET attempt = attempt + 1, class = $3, cause = $4, at = $5 WHERE tenant = $1 AND id = $2 AND state = 'ready' AND undoing = $6",
+				t.id, string(class), failure.Error(), now, t.undoing)
+			return nil
+		}
+		if err := job.Finish(tx); err != nil {
+			return err
+		}
+		tx.QueueOne("UPDATE fulfilment_task SET state = 'fallen', attempt = attempt + 1, class = $3, cause = $4, at = $5 WHERE tenant = $1 AND id = $2 AND state = 'ready' AND undoing = $6",
+			t.id, string(class), failure.Error(), now, t.undoing)
+		return fallOut(tx, t, string(class), failure.Error(), p)
+	})
+	if err == nil && wait > 0 {
+		return work.Retry(wait, failure)
+	}
+	return err
+}
