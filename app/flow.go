@@ -32,6 +32,7 @@ func score(b *outbox.Bus) {
 
 	// The customer hears of it.
 	outbox.On(b, "communication", communication.Welcome)
+	outbox.On(b, "communication", communication.Changed)
 	outbox.On(b, "communication", communication.Suspended)
 	outbox.On(b, "communication", communication.Resumed)
 	outbox.On(b, "communication", communication.Goodbye)

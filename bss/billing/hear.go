@@ -39,19 +39,12 @@ func Begin(tx *store.Tx, f fact.ProductActive) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, c := range charges {
-		n, err := ofPrice(tx, p.ID, c.price.ID)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			continue
-		}
-		if err := begin(tx, p, o, c, f.BillingAccount, f.Service, f.At, false); err != nil {
-			return err
-		}
+	billed, err := everBilled(tx, p.ID)
+	if err != nil {
+		return err
 	}
-	return nil
+	charges = slices.DeleteFunc(charges, func(c charge) bool { return billed[c.price.ID] > 0 })
+	return start{p, o, f.BillingAccount, f.Service, f.At, false}.begin(tx, charges, billed)
 }
 
 // sold is the product and the offering it is billed as; no offering, no prices.
@@ -70,31 +63,46 @@ func sold(tx *store.Tx, product, offering string) (*subscription.Product, *catal
 	return p, o, err
 }
 
-// begin makes the item of one charge.
-func begin(tx *store.Tx, p *subscription.Product, o *catalog.ProductOffering, c charge, account, service string, from time.Time, suspended bool) error {
-	a, err := payer(tx, p, account)
+// start is how items of a product begin.
+type start struct {
+	product   *subscription.Product
+	offering  *catalog.ProductOffering
+	account   string // "": the product's, or the customer's
+	service   string // that confirmed it
+	from      time.Time
+	suspended bool
+}
+
+// begin makes an item of each charge. billed are the items there were of each price.
+func (s start) begin(tx *store.Tx, charges []charge, billed map[string]int64) error {
+	if len(charges) == 0 {
+		return nil
+	}
+	account, err := payer(tx, s.product, s.account)
 	if err != nil {
 		return err
 	}
-	if a, err = inCurrency(tx, a, c.amount); err != nil {
-		return err
+	for _, c := range charges {
+		if account, err = inCurrency(tx, account, c.amount); err != nil {
+			return err
+		}
+		i, err := c.item(s.product, s.offering, account, s.service, s.from)
+		if err != nil {
+			return err
+		}
+		// The id says what the item is, so that there can be one only.
+		i.ID = s.product.ID + "." + c.price.ID
+		if n := billed[c.price.ID]; n > 0 {
+			i.ID = fmt.Sprintf("%s.%d", i.ID, n+1)
+		}
+		if s.suspended && i.open() {
+			i.suspend(s.from)
+		}
+		if err := Items.Create(tx, i); err != nil {
+			return err
+		}
 	}
-	i, err := c.item(p, o, a, service, from)
-	if err != nil {
-		return err
-	}
-	n, err := ofPrice(tx, p.ID, c.price.ID)
-	if err != nil {
-		return err
-	}
-	// The id says what the item is, so that there can be one only.
-	if i.ID = p.ID + "." + c.price.ID; n > 0 {
-		i.ID = fmt.Sprintf("%s.%d", i.ID, n+1)
-	}
-	if suspended && i.open() {
-		i.suspend(from)
-	}
-	return Items.Create(tx, i)
+	return nil
 }
 
 // payer is the account the product is billed on: the one named, the product's own,
@@ -154,9 +162,9 @@ func Change(tx *store.Tx, f fact.ProductChanged) (err error) {
 	if err != nil {
 		return err
 	}
-	account, suspended := "", false
+	next := start{p, o, "", f.Service, f.At, false}
 	for _, i := range items {
-		account, suspended = i.BillingAccount.ID, suspended || i.State == ItemSuspended
+		next.account, next.suspended = i.BillingAccount.ID, next.suspended || i.State == ItemSuspended
 		at := slices.IndexFunc(now, func(c charge) bool { return c.price.ID == i.Price.ID && c.sameAs(i) })
 		if at >= 0 {
 			now = slices.Delete(now, at, at+1)
@@ -166,20 +174,12 @@ func Change(tx *store.Tx, f fact.ProductChanged) (err error) {
 			return err
 		}
 	}
-	for _, c := range now {
-		if chargeType(c.price) == OneTime {
-			if n, err := ofPrice(tx, p.ID, c.price.ID); err != nil || n > 0 {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-		}
-		if err := begin(tx, p, o, c, account, f.Service, f.At, suspended); err != nil {
-			return err
-		}
+	billed, err := everBilled(tx, p.ID)
+	if err != nil {
+		return err
 	}
-	return nil
+	now = slices.DeleteFunc(now, func(c charge) bool { return chargeType(c.price) == OneTime && billed[c.price.ID] > 0 })
+	return next.begin(tx, now, billed)
 }
 
 // sameAs says that the charge is what the item bills already. An amount that was

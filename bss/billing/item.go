@@ -199,10 +199,17 @@ func onAccount(tx *store.Tx, account string) (n int64, err error) {
 	return n, err
 }
 
-// ofPrice counts all items there ever were of a price of a product.
-func ofPrice(tx *store.Tx, product, price string) (n int64, err error) {
-	err = tx.Row("SELECT count(*) FROM billing_charge WHERE tenant = $1 AND product = $2 AND price = $3", product, price).Scan(&n)
-	return n, err
+// everBilled counts, by price, all items there ever were of a product.
+func everBilled(tx *store.Tx, product string) (map[string]int64, error) {
+	out := map[string]int64{}
+	rows, err := tx.Query("SELECT price, count(*) FROM billing_charge WHERE tenant = $1 AND product = $2 GROUP BY price", product)
+	_, err = store.Collect(rows, err, func(r store.Rows) (n int64, err error) {
+		var price string
+		err = r.Scan(&price, &n)
+		out[price] = n
+		return n, err
+	})
+	return out, err
 }
 
 // nothingOpen refuses to close an account on which something is still billed.

@@ -1,8 +1,6 @@
 package catalog
 
 import (
-	"slices"
-
 	"tandem/kit/fault"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
@@ -91,20 +89,19 @@ func acyclic(path, self string, parts []string, levels int, next func(id string)
 }
 
 // unused refuses to let go of a resource while others of a kind name it at one of
-// the paths; with launchedOnly only those that are launched count.
+// the paths; extra narrows down which of them count.
 func unused[T any, P tmf.Pointer[T]](tx *store.Tx, k *tmf.Kind[T, P], what, id string, extra tmf.Where, paths ...string) error {
 	for _, path := range paths {
 		where := tmf.Where{path: id}
 		for attr, v := range extra {
 			where[attr] = v
 		}
-		found, err := k.Select(tx, where, tmf.Page{Limit: 2})
+		found, err := k.Select(tx, where, tmf.Page{Limit: 1})
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(found, func(p P) bool { return p.Base().ID != id })
-		if i >= 0 {
-			return fault.Clash("stillReferenced", "The %s %q is still needed: %s %q refers to it", what, id, k.Name, found[i].Base().ID)
+		if len(found) > 0 {
+			return fault.Clash("stillReferenced", "The %s %q is still needed: %s %q refers to it", what, id, k.Name, found[0].Base().ID)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"tandem/kit/store"
 	"tandem/kit/tmf"
 	"tandem/kit/transfer"
 )
@@ -20,7 +21,10 @@ func init() { // hooks refer back to their kinds
 	Catalogs.Default, Catalogs.Check = defaultCatalog, checkCatalog
 }
 
-// Kinds are the room's resources. The room has no other tables.
+// Schemas is empty: the room has no tables besides those of its kinds.
+var Schemas []store.Schema
+
+// Kinds are the room's resources.
 func Kinds() []tmf.Mounted {
 	return append([]tmf.Mounted{&Catalogs, &Categories, &Offerings, &OfferingPrices, &Specs}, Jobs.Kinds()...)
 }

@@ -116,11 +116,6 @@ func matchesPattern(re string, v jsontext.Value) bool {
 	return err == nil && r.MatchString(text(v))
 }
 
-// free says that the entry restricts nothing: it only gives a unit.
-func (s ValueSpec) free() bool {
-	return s.Value == nil && s.ValueFrom == nil && s.ValueTo == nil && s.Regex == ""
-}
-
 // takes says whether the entry allows a value.
 func (s ValueSpec) takes(v jsontext.Value) bool {
 	switch {

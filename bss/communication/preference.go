@@ -39,6 +39,7 @@ type Preference struct {
 type PurposePref struct {
 	Name    string   `json:"name,omitzero" tmf:"required,enum=service|billing|marketing"`
 	Channel []string `json:"channel,omitzero"`
+	tmf.Extension
 }
 
 // QuietHours are from a time of day up to another, by the customer's clocks; they
@@ -46,6 +47,7 @@ type PurposePref struct {
 type QuietHours struct {
 	From string `json:"from,omitzero" tmf:"required"` // 22:00
 	To   string `json:"to,omitzero" tmf:"required"`   // 07:00
+	tmf.Extension
 }
 
 // Preferences are the preferences of the tenant's customers.

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -65,6 +66,9 @@ func post(ctx context.Context, client *http.Client, url, secret, tenant string, 
 	req.Header.Set(IdempotencyHeader, tenant+"/"+m.ID)
 	res, err := client.Do(req)
 	if err != nil {
+		if inner := errors.Unwrap(err); inner != nil {
+			err = inner // the outer one repeats the address, which may hold a secret
+		}
 		return fmt.Errorf("the receiver could not be reached: %w", err)
 	}
 	defer res.Body.Close()

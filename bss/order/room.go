@@ -2,7 +2,6 @@ package order
 
 import (
 	"embed"
-	"io/fs"
 
 	"tandem/kit/fault"
 	"tandem/kit/store"
@@ -14,13 +13,7 @@ import (
 var schemaFiles embed.FS
 
 // Schemas are the room's own tables.
-func Schemas() []store.Schema {
-	sub, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return []store.Schema{{Room: "order", Files: sub}}
-}
+var Schemas = []store.Schema{store.Embedded("order", schemaFiles)}
 
 var moves = tmf.Moves{
 	"":                  {Acknowledged, InProgress, Completed},

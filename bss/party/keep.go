@@ -61,16 +61,14 @@ func unreferenced(tx *store.Tx, kind, id string) error {
 }
 
 func named[T any, P tmf.Pointer[T]](tx *store.Tx, by *tmf.Kind[T, P], kind, id string, w tmf.Where) error {
-	found, err := by.Select(tx, w, tmf.Page{Limit: 2})
+	found, err := by.Select(tx, w, tmf.Page{Limit: 1})
 	if err != nil {
 		return fmt.Errorf("who refers to %s %s: %w", kind, id, err)
 	}
-	for _, p := range found {
-		if p.Base().ID != id {
-			return stillNeeded(kind, id, by.Name, p.Base().ID)
-		}
+	if len(found) == 0 {
+		return nil
 	}
-	return nil
+	return stillNeeded(kind, id, by.Name, found[0].Base().ID)
 }
 
 func stillNeeded(kind, id, by, byID string) error {

@@ -1,6 +1,7 @@
 package party
 
 import (
+	"tandem/kit/store"
 	"tandem/kit/tmf"
 )
 
@@ -18,7 +19,10 @@ func init() { // hooks refer back to their kinds
 	Roles.Default, Roles.Check, Roles.Saved = defaultRole, checkRole, savedRole
 }
 
-// Kinds are the room's resources. The room has no other tables.
+// Schemas is empty: the room has no tables besides those of its kinds.
+var Schemas []store.Schema
+
+// Kinds are the room's resources.
 func Kinds() []tmf.Mounted {
 	return []tmf.Mounted{&Individuals, &Organizations, &Customers, &Roles}
 }

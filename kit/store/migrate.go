@@ -17,6 +17,15 @@ type Schema struct {
 	Files fs.FS
 }
 
+// Embedded is the schema of a room that embeds its folder "schema".
+func Embedded(room string, files fs.FS) Schema {
+	sub, err := fs.Sub(files, "schema")
+	if err != nil {
+		panic(err) // the name is valid
+	}
+	return Schema{Room: room, Files: sub}
+}
+
 const migrationTable = `CREATE TABLE IF NOT EXISTS store_migration (
 	room TEXT NOT NULL, file TEXT NOT NULL, sum TEXT NOT NULL, applied_at BIGINT NOT NULL,
 	PRIMARY KEY (room, file)

@@ -76,9 +76,13 @@ func (e *postgresEngine) write(ctx context.Context, s Scope, fn func(*Tx) error)
 }
 
 // again reports a failure that a fresh run of the same transaction may not meet.
-func again(err error) bool {
+func again(err error) bool { return isCode(err, "40001") || isCode(err, "40P01") }
+
+const divisionByZero = "22012"
+
+func isCode(err error, code string) bool {
 	var pe *pgconn.PgError
-	return errors.As(err, &pe) && (pe.Code == "40001" || pe.Code == "40P01")
+	return errors.As(err, &pe) && pe.Code == code
 }
 
 func (e *postgresEngine) writeOnce(ctx context.Context, s Scope, fn func(*Tx) error) error {
@@ -124,15 +128,25 @@ type pgSession struct {
 	conn    *pgx.Conn
 	pending []pgQueued
 	begun   bool
+	failed  error // first failure of a queued statement: the transaction is lost
 }
 
+// queue keeps a statement for the next pipeline. One that must touch exactly one
+// row is wrapped so that the server itself fails on any other number: the COMMIT
+// may travel in the same pipeline, and must not be reached then.
 func (p *pgSession) queue(sql string, args []any, want int64) {
+	if want == 1 {
+		sql = "WITH one AS (" + sql + " RETURNING 1) SELECT 1 / (count(*) = 1)::int FROM one"
+	}
 	p.pending = append(p.pending, pgQueued{sql, args, want})
 }
 
 // send puts the pending statements and, if given, one more into a pipeline and
 // reads the results of the pending ones.
 func (p *pgSession) send(sql string, args []any) (pgx.BatchResults, error) {
+	if p.failed != nil {
+		return nil, p.failed
+	}
 	b := &pgx.Batch{}
 	for _, q := range p.pending {
 		b.Queue(q.sql, q.args...)
@@ -146,7 +160,7 @@ func (p *pgSession) send(sql string, args []any) (pgx.BatchResults, error) {
 	res := p.conn.SendBatch(p.ctx, b)
 	for _, q := range sent {
 		tag, err := res.Exec()
-		if err == nil && q.want >= 0 && tag.RowsAffected() != q.want {
+		if q.want == 1 && isCode(err, divisionByZero) {
 			err = ErrStale
 		}
 		if err == nil && q.sql == "COMMIT" && tag.String() != "COMMIT" {
@@ -154,7 +168,8 @@ func (p *pgSession) send(sql string, args []any) (pgx.BatchResults, error) {
 		}
 		if err != nil {
 			res.Close()
-			return nil, pgError(err)
+			p.failed = pgError(err)
+			return nil, p.failed
 		}
 	}
 	return res, nil
@@ -172,6 +187,9 @@ func (p *pgSession) flush() error {
 }
 
 func (p *pgSession) query(sql string, args []any) (Rows, error) {
+	if p.failed != nil {
+		return nil, p.failed
+	}
 	if len(p.pending) == 0 {
 		p.begun = true
 		rows, err := p.conn.Query(p.ctx, sql, args...)

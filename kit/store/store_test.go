@@ -71,6 +71,7 @@ func TestQueuedStatementThatFailsEndsTheTransaction(t *testing.T) {
 			t.Errorf("want a broken uniqueness on item, got %v", err)
 		}
 		stale := func(tx *store.Tx) error {
+			tx.Queue("INSERT INTO item (tenant, id, n) VALUES ($1, 'c', 1)")
 			tx.QueueOne("UPDATE item SET n = 9 WHERE tenant = $1 AND id = 'none'")
 			return nil
 		}

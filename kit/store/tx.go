@@ -15,8 +15,8 @@ func stack() []byte { return debug.Stack() }
 type session interface {
 	query(sql string, args []any) (Rows, error)
 	exec(sql string, args []any) (int64, error)
-	// queue defers a statement to the next query, exec or the commit; want is
-	// the number of rows it must touch, or -1.
+	// queue defers a statement to the next query, exec or the commit; want is 1
+	// if it must touch exactly one row, or -1.
 	queue(sql string, args []any, want int64)
 	flush() error
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"tandem/kit/fault"
 	"tandem/kit/store"
 	"tandem/oss/activation/driver"
 )
@@ -56,7 +57,7 @@ type gateName struct{ tenant, element string }
 
 type resolved struct {
 	element Element
-	until   time.Time
+	at      time.Time
 }
 
 // New prepares the room; it connects to an element when that is first used.
@@ -147,16 +148,19 @@ func (a *Activation) do(ctx context.Context, tenant, element, key string, op fun
 		return errClosing
 	}
 	defer a.under.Done()
-	e, err := a.resolve(ctx, tenant, element)
+	r, err := a.resolve(ctx, tenant, element)
+	e := r.element
 	switch {
-	case err != nil:
+	case err != nil && fault.Of(err).Kind != fault.Internal:
 		return err
+	case err != nil:
+		return &driver.Error{Class: driver.Transient, Reason: "What element " + element + " is cannot be looked up now", Err: err}
 	case !e.Enabled:
 		return &driver.Error{Class: driver.Transient, Reason: "Element " + element + " is out of service by decision of its owner", RetryAfter: time.Minute}
 	case key != "" && !e.permits(key):
 		return &driver.Error{Class: driver.Auth, Reason: "The owner of element " + element + " lets you use it for keys that begin with " + e.Prefix + " only, not for " + key}
 	}
-	return a.gate(e).do(ctx, e, key, func(ctx context.Context, dr driver.Driver) error { return op(ctx, e, dr) })
+	return a.gate(e).do(ctx, r, key, func(ctx context.Context, dr driver.Driver) error { return op(ctx, e, dr) })
 }
 
 // enter counts an operation, unless the room is closed.
@@ -171,27 +175,27 @@ func (a *Activation) enter() bool {
 }
 
 // resolve is Resolve with a short memory.
-func (a *Activation) resolve(ctx context.Context, tenant, name string) (Element, error) {
+func (a *Activation) resolve(ctx context.Context, tenant, name string) (resolved, error) {
 	now := a.options.Now()
 	a.mu.Lock()
 	r, ok := a.known[gateName{tenant, name}]
 	a.mu.Unlock()
-	if ok && now.Before(r.until) {
-		return r.element, nil
+	if ok && now.Sub(r.at) < a.options.Refresh {
+		return r, nil
 	}
-	var e Element
+	r = resolved{at: now}
 	err := a.db.Read(ctx, store.Scope{Tenant: tenant, Actor: "system:activation"}, func(tx *store.Tx) (err error) {
-		e, err = Resolve(tx, name)
+		r.element, err = Resolve(tx, name)
 		return err
 	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err != nil {
 		delete(a.known, gateName{tenant, name})
-		return Element{}, err
+		return resolved{}, err
 	}
-	a.known[gateName{tenant, name}] = resolved{e, now.Add(a.options.Refresh)}
-	return e, nil
+	a.known[gateName{tenant, name}] = r
+	return r, nil
 }
 
 func (a *Activation) gate(e Element) *gate {

@@ -3,6 +3,7 @@ package activation
 import (
 	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"maps"
 	"slices"
@@ -113,3 +114,5 @@ func ExpectedServices(ctx context.Context, db *store.DB, tenant, element string)
 		}
 	}
 }
+
+var errStopped = errors.New("the reader of the expected services stopped")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,7 @@ type gate struct {
 	// Held for reading by operations, for writing while the driver is replaced because the element was configured anew.
 	mu      sync.RWMutex
 	element Element
+	asOf    time.Time     // when that was read
 	driver  driver.Driver // nil before the first use
 	slots   chan struct{}
 	limiter *rate.Limiter
@@ -37,7 +39,8 @@ type gate struct {
 var errClosing = &driver.Error{Class: driver.Transient, Reason: "The program is shutting down", RetryAfter: time.Second}
 
 // do runs an operation on one key (empty: on all) when it is its turn.
-func (g *gate) do(ctx context.Context, e Element, key string, op func(context.Context, driver.Driver) error) error {
+func (g *gate) do(ctx context.Context, r resolved, key string, op func(context.Context, driver.Driver) error) error {
+	e := r.element
 	if wait := g.breaker.open(); wait > 0 {
 		return g.refuse(e, wait)
 	}
@@ -54,7 +57,7 @@ func (g *gate) do(ctx context.Context, e Element, key string, op func(context.Co
 		}
 		defer release()
 	}
-	if err := g.adopt(e); err != nil {
+	if err := g.adopt(e, r.at); err != nil {
 		return err
 	}
 	g.mu.RLock()
@@ -83,10 +86,10 @@ func (g *gate) run(ctx context.Context, probe bool, op func(context.Context, dri
 	err = op(limited, g.driver)
 	g.count.note(err, time.Since(began))
 	var e *driver.Error
-	switch class := driver.ClassOf(err); {
-	case err == nil, errors.As(err, &e) && class != driver.Transient && class != driver.Unknown:
+	switch {
+	case err == nil, errors.As(err, &e) && e.Class != driver.Transient && e.Class != driver.Unknown:
 		v = answered
-	case errors.As(err, &e) && !errors.Is(ctx.Err(), context.Canceled):
+	case e != nil && ctx.Err() == nil:
 		v = silent
 	}
 	return err
@@ -134,40 +137,40 @@ func (g *gate) gaveUp(e Element, err error) error {
 	return &driver.Error{Class: driver.Transient, Reason: "Element " + e.Name + " is busy", Err: err}
 }
 
-// adopt makes the driver, or replaces it when the element was configured anew: then it waits for the operations under way.
-func (g *gate) adopt(e Element) error {
+// adopt makes the driver, or replaces it when the element was configured anew: then it waits for the operations under way. What was
+// read before the present configuration is not news: tenants remember an element for different times.
+func (g *gate) adopt(e Element, at time.Time) error {
 	e.Prefix, e.Note = "", ""
+	current := func() bool { return g.driver != nil && (g.element == e || !at.After(g.asOf)) }
 	g.mu.RLock()
-	same := g.driver != nil && g.element == e
+	same := current()
 	g.mu.RUnlock()
 	if same {
 		return nil
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.driver != nil && g.element == e {
+	if current() {
 		return nil
 	}
-	make, known := g.options.Drivers[e.Type]
+	factory, known := g.options.Drivers[e.Type]
 	if !known {
 		return &driver.Error{Class: driver.Validation, Reason: "There is no driver for elements of type " + e.Type + ", which " + e.Name + " is"}
 	}
 	n := int(cmp.Or(e.Concurrency, defaultConcurrency))
-	d, err := make(driver.Endpoint{Address: e.Address, VTY: e.VTY, Connections: n, Patience: g.options.Patience})
+	d, err := factory(driver.Endpoint{Address: e.Address, VTY: e.VTY, Connections: n, Patience: g.options.Patience})
 	if err != nil {
 		return err
 	}
 	if g.driver != nil {
 		g.driver.Close()
 	}
-	g.driver, g.element, g.slots, g.limiter = d, e, newSlots(n), nil
+	g.driver, g.element, g.asOf, g.slots, g.limiter = d, e, at, make(chan struct{}, n), nil
 	if e.Rate > 0 {
 		g.limiter = rate.NewLimiter(rate.Limit(e.Rate), int(max(1, e.Rate/50)))
 	}
 	return nil
 }
-
-func newSlots(n int) chan struct{} { return make(chan struct{}, n) }
 
 // close ends the driver when the operations under way have ended.
 func (g *gate) close() error {
@@ -237,9 +240,8 @@ func (c *counts) note(err error, took time.Duration) {
 		c.done.Add(1)
 		return
 	}
-	for i, class := range classes {
-		if driver.ClassOf(err) == class {
-			c.failed[i].Add(1)
-		}
+	var e *driver.Error
+	if errors.As(err, &e) { // anything else is the caller's own
+		c.failed[slices.Index(classes[:], e.Class)].Add(1)
 	}
 }

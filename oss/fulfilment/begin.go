@@ -2,7 +2,6 @@ package fulfilment
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"tandem/fact"
@@ -276,11 +275,12 @@ func (p *planned) describe() {
 // createServices puts the new services of the graph into the inventory as
 // reserved. Resources enter it when the network has confirmed them.
 func (p *planned) createServices(tx *store.Tx, so *ServiceOrder) error {
-	for _, part := range slices.Backward(p.target.Parts) { // children first: parents refer to them
-		if part.Kind != "service" {
+	for i := len(p.target.Parts) - 1; i >= 0; i-- { // children first: parents refer to them
+		part := &p.target.Parts[i]
+		if part.Kind != spec.Service {
 			continue
 		}
-		svc := p.target.service(&part)
+		svc := p.target.service(part)
 		svc.State, svc.SupportingResource = ServiceReserved, nil
 		svc.RelatedParty = so.RelatedParty
 		svc.ServiceOrderItem = []inventory.RelatedServiceOrderItem{{ServiceOrderID: so.ID, ItemID: p.item.ID, ItemAction: p.item.Action, Role: "origin"}}

@@ -2,7 +2,6 @@ package fulfilment
 
 import (
 	"embed"
-	"io/fs"
 
 	"tandem/kit/fault"
 	"tandem/kit/store"
@@ -13,13 +12,7 @@ import (
 var schemaFiles embed.FS
 
 // Schemas are the room's own tables.
-func Schemas() []store.Schema {
-	sub, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return []store.Schema{{Room: "fulfilment", Files: sub}}
-}
+var Schemas = []store.Schema{store.Embedded("fulfilment", schemaFiles)}
 
 // orderMoves is the state machine of a service order (TMF641).
 var orderMoves = tmf.Moves{

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/oklog/ulid/v2"
+
 	"tandem/kit/fault"
 	"tandem/kit/store"
 )
@@ -69,11 +71,6 @@ func without(a, b []ownedEdge) []ownedEdge {
 // checkGraph refuses statements about what is not there, relations that are not
 // allowed, and cycles. old is nil for a new node.
 func checkGraph(tx *store.Tx, old, n *node) error {
-	if old == nil {
-		if err := idIsFree(tx, n.id); err != nil {
-			return err
-		}
-	}
 	if old != nil && old.class != n.class {
 		return fault.BadInput("typeFixed", "@type makes this a %s resource; that cannot change", old.class)
 	}
@@ -92,19 +89,6 @@ func checkGraph(tx *store.Tx, old, n *node) error {
 		}
 	}
 	return nil
-}
-
-// idIsFree keeps ids unique over services, resources and sites.
-func idIsFree(tx *store.Tx, id string) error {
-	var class string
-	err := tx.Row("SELECT class FROM inventory_node WHERE tenant = $1 AND id = $2", id).Scan(&class)
-	if err == nil {
-		return fault.Clash("idTaken", "The id %q belongs to a %s already", id, class)
-	}
-	if err == store.ErrNotFound {
-		return nil
-	}
-	return err
 }
 
 func (n *node) checkStatements(tx *store.Tx, old *node) error {
@@ -226,7 +210,9 @@ func saveGraph(tx *store.Tx, old, n *node) error {
 	}
 	switch {
 	case old == nil:
-		tx.Queue("INSERT INTO inventory_node (tenant, id, class, name) VALUES ($1, $2, $3, $4)", n.id, n.class, n.name)
+		if err := addNode(tx, n); err != nil {
+			return err
+		}
 	case old.name != n.name || old.class != n.class:
 		tx.Queue("UPDATE inventory_node SET class = $3, name = $4 WHERE tenant = $1 AND id = $2", n.id, n.class, n.name)
 	}
@@ -240,6 +226,25 @@ func saveGraph(tx *store.Tx, old, n *node) error {
 			e.From, e.To, e.Type, e.Role, n.id)
 	}
 	return nil
+}
+
+// addNode keeps ids unique over services, resources and sites. Only an id that a
+// client chose can be taken; that of a new ULID is left to the primary key.
+func addNode(tx *store.Tx, n *node) error {
+	const insert = "INSERT INTO inventory_node (tenant, id, class, name) VALUES ($1, $2, $3, $4)"
+	if _, err := ulid.ParseStrict(n.id); err == nil {
+		tx.Queue(insert, n.id, n.class, n.name)
+		return nil
+	}
+	added, err := tx.Exec(insert+" ON CONFLICT (tenant, id) DO NOTHING", n.id, n.class, n.name)
+	if err != nil || added == 1 {
+		return err
+	}
+	var class string
+	if err := tx.Row("SELECT class FROM inventory_node WHERE tenant = $1 AND id = $2", n.id).Scan(&class); err != nil {
+		return err
+	}
+	return fault.Clash("idTaken", "The id %q belongs to a %s already", n.id, class)
 }
 
 // dropNode refuses while others say something of the node.

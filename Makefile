@@ -1,0 +1,40 @@
+# make run      the demo operator, live, at http://127.0.0.1:8080
+# make test     installs what the tests need, then runs everything on both stores and the real element
+# make check    formatting, vet, build: seconds
+# make build    bin/tandem
+
+LISTEN ?= 127.0.0.1:8080
+DATA   ?= ./var/demo
+# Stamp the commit into the binary where git can tell it.
+VCS    := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
+
+.PHONY: run test check build fmt race setup clean
+
+run: build
+	./bin/tandem demo --data $(DATA) --listen $(LISTEN)
+
+build:
+	@command -v go >/dev/null || { echo "Go is missing: https://go.dev/dl (the version stands in go.mod)"; exit 1; }
+	go build -buildvcs=$(VCS) -o bin/tandem ./cmd/tandem
+
+setup:
+	@scripts/setup
+
+test: setup check
+	scripts/with-postgres scripts/test ./...
+
+# PKG=./kit/work/... make race   The race detector needs a C compiler and patience.
+race: setup
+	scripts/with-postgres env CGO_ENABLED=1 scripts/test -race $(or $(PKG),./...)
+
+check:
+	@unformatted=$$(gofmt -l app bss cmd edge fact kit oss scripts); \
+	  if [ -n "$$unformatted" ]; then echo "make fmt would change:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go build ./...
+
+fmt:
+	gofmt -w app bss cmd edge fact kit oss scripts
+
+clean:
+	rm -rf bin var

@@ -1,0 +1,276 @@
+// Package app builds every room once and runs them as one operator.
+//
+//	New: open the store, migrate, wire the score (flow.go), mount the APIs
+//	Start: lab, activation, jobs, facts, hub, HTTP     Stop: the same, backwards
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"tandem/bss/billing"
+	"tandem/bss/catalog"
+	"tandem/bss/communication"
+	"tandem/bss/order"
+	"tandem/bss/party"
+	"tandem/bss/subscription"
+	"tandem/edge/lab"
+	"tandem/kit/access"
+	"tandem/kit/outbox"
+	"tandem/kit/store"
+	"tandem/kit/tmf"
+	"tandem/kit/transfer"
+	"tandem/kit/work"
+	"tandem/oss/activation"
+	"tandem/oss/activation/driver"
+	"tandem/oss/activation/driver/hlr"
+	"tandem/oss/fulfilment"
+	"tandem/oss/inventory"
+	"tandem/oss/spec"
+)
+
+// Config is all that a node is told.
+type Config struct {
+	Data        string // folder of the embedded store, keys, transfers and the lab
+	Database    string // postgres://...; empty: SQLite in Data
+	Listen      string // HOST:PORT
+	AdminToken  string // bootstrap superuser
+	Tenant      string // the first tenant, the host; default "host"
+	AllowLocal  bool   // callbacks and webhooks may go to this machine: tests and demo
+	Rate        float64
+	Lab         bool // start the lab's elements in this process
+	LabFaults   lab.Faults
+	Concurrency int           // service order tasks at once
+	Lease       time.Duration // of a job whose node died
+	Conns       int           // store connections
+	Messages    communication.Config
+	Profile     bool // serve /debug/pprof
+	Log         *slog.Logger
+	Clock       func() time.Time
+}
+
+// App is a running node.
+type App struct {
+	Config
+	DB      *store.DB
+	Guard   *access.Guard
+	Sealer  *access.Sealer
+	Bus     *outbox.Bus
+	Runner  *work.Runner
+	Network *activation.Activation
+	Hub     *tmf.Hub
+	API     *tmf.Server
+	Lab     *lab.HLR // nil without the lab
+
+	handler http.Handler
+	metrics *metrics
+	server  *http.Server
+	addr    net.Addr
+	stack   []func() // what Stop undoes, last first
+	ready   atomic.Bool
+}
+
+// Kinds are all resources served, in the order of the house.
+func Kinds() []tmf.Mounted {
+	var out []tmf.Mounted
+	for _, room := range [][]tmf.Mounted{
+		party.Kinds(), catalog.Kinds(), subscription.Kinds(), order.Kinds(), billing.Kinds(), communication.Kinds(),
+		spec.Kinds(), inventory.Kinds(), activation.Kinds(), fulfilment.Kinds(),
+	} {
+		out = append(out, room...)
+	}
+	return out
+}
+
+// Schemas are the tables that rooms own besides those of their kinds.
+func Schemas() []store.Schema {
+	out := []store.Schema{tmf.Schema(), outbox.Schema(), work.Schema(), access.Schema()}
+	for _, room := range [][]store.Schema{
+		subscription.Schemas, order.Schemas, billing.Schemas, communication.Schemas,
+		spec.Schemas, inventory.Schemas, activation.Schemas, fulfilment.Schemas,
+	} {
+		out = append(out, room...)
+	}
+	return out
+}
+
+// New opens and migrates the store and builds the rooms. Stop closes it again,
+// also when Start was never called.
+func New(ctx context.Context, c Config) (a *App, err error) {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Tenant == "" {
+		c.Tenant = "host"
+	}
+	if c.Concurrency == 0 {
+		c.Concurrency = 32
+	}
+	a = &App{Config: c, metrics: newMetrics()}
+	defer func() {
+		if err != nil {
+			a.Stop()
+		}
+	}()
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	if err := a.openStore(ctx); err != nil {
+		return nil, err
+	}
+	return a, a.build(ctx)
+}
+
+func (a *App) openStore(ctx context.Context) (err error) {
+	c := store.Config{URL: a.Database, Conns: a.Conns, Clock: a.Clock, Log: a.Log}
+	if a.Database == "" {
+		c.Path = filepath.Join(a.Data, "tandem.db")
+	}
+	if a.DB, err = store.Open(ctx, c); err != nil {
+		return err
+	}
+	a.push(a.DB.Close)
+	if err := a.DB.Migrate(ctx, Schemas()...); err != nil {
+		return err
+	}
+	return tmf.Migrate(ctx, a.DB, Kinds())
+}
+
+func (a *App) build(ctx context.Context) (err error) {
+	if a.Guard, err = access.New(a.DB, a.Log, access.Config{AdminToken: a.AdminToken, Tenant: a.Tenant}); err != nil {
+		return err
+	}
+	if err := a.Guard.Prepare(ctx); err != nil {
+		return err
+	}
+	key, err := access.LoadKey(filepath.Join(a.Data, "secret.key"))
+	if err != nil {
+		return err
+	}
+	if a.Sealer, err = access.NewSealer(key); err != nil {
+		return err
+	}
+	party.Keep("subscription", subscription.Needs)
+	party.Keep("billing", billing.Needs)
+	a.Bus = outbox.New(a.DB, a.Log)
+	score(a.Bus)
+	a.Runner = work.New(a.DB, a.Log, work.Config{Lease: a.Lease})
+	a.Network = activation.New(a.DB, activation.Options{Log: a.Log, Keys: a.Sealer, Drivers: map[string]driver.Factory{"osmo-hlr": hlr.New}})
+	a.push(func() {
+		if err := a.Network.Close(); err != nil {
+			a.Log.Warn("elements", "error", err)
+		}
+	})
+	a.Network.Handle(a.Runner)
+	fulfilment.NewEngine(a.DB, a.Runner, a.Network, a.Sealer, a.Log, a.Concurrency)
+	inventory.Handle(a.Runner, a.DB)
+	delivery, err := communication.NewDelivery(a.DB, a.Messages)
+	if err != nil {
+		return err
+	}
+	delivery.Handle(a.Runner)
+	files := transfer.Config{Folder: filepath.Join(a.Data, "transfer"), Client: tmf.Outbound(a.AllowLocal, 30*time.Second),
+		Allow: func(url string) error { return tmf.CheckOutbound("url", url, a.AllowLocal) }}
+	for _, jobs := range []*transfer.Jobs{catalog.Jobs, spec.ServiceJobs, spec.ResourceJobs} {
+		jobs.Run(a.Runner, a.DB, files)
+	}
+	a.Hub = tmf.NewHub(a.DB, Kinds(), tmf.HubOptions{AllowLocal: a.AllowLocal, Log: a.Log})
+	a.API = tmf.NewServer(a.DB, Kinds(), tmf.Options{Authenticate: a.authenticate, Rate: a.Rate, Hub: a.Hub, Log: a.Log})
+	a.handler = a.routes()
+	return nil
+}
+
+func (a *App) push(f func()) { a.stack = append(a.stack, f) }
+
+// Start runs what works in the background, and then the listener: a node that
+// answers is a node that works.
+func (a *App) Start(ctx context.Context) error {
+	if a.Config.Lab {
+		if err := a.startLab(ctx); err != nil {
+			return err
+		}
+	}
+	if err := a.Bus.Start(ctx); err != nil {
+		return err
+	}
+	a.push(a.Bus.Stop)
+	if err := a.Runner.Start(ctx); err != nil {
+		return err
+	}
+	a.push(a.Runner.Stop)
+	a.Hub.Start(ctx)
+	a.push(a.Hub.Stop)
+	if a.Listen == "" {
+		a.ready.Store(true)
+		return nil
+	}
+	return a.listen()
+}
+
+func (a *App) listen() error {
+	l, err := net.Listen("tcp", a.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", a.Listen, err)
+	}
+	a.addr = l.Addr()
+	a.server = &http.Server{Handler: a.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelWarn)}
+	go func() {
+		if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			a.Log.Error("the listener stopped", "error", err)
+		}
+	}()
+	a.push(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(context.Background()), 10*time.Second)
+		defer cancel()
+		if err := a.server.Shutdown(ctx); err != nil {
+			a.Log.Warn("some requests were cut off", "error", err)
+		}
+	})
+	a.ready.Store(true)
+	return nil
+}
+
+// Addr is where the node listens, "" if it does not.
+func (a *App) Addr() string {
+	if a.addr == nil {
+		return ""
+	}
+	return a.addr.String()
+}
+
+// Stop ends what runs, last started first, and waits for it.
+func (a *App) Stop() {
+	a.ready.Store(false)
+	for i := len(a.stack) - 1; i >= 0; i-- {
+		a.stack[i]()
+	}
+	a.stack = nil
+}
+
+// startLab starts the lab's HLR on the data folder and names it to activation as
+// the host's element, unless an element of that name is configured otherwise.
+func (a *App) startLab(ctx context.Context) error {
+	dir := filepath.Join(a.Data, "lab")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	h, err := lab.StartHLR(ctx, lab.HLRConfig{Dir: dir, CTRLAddr: "127.0.0.1:0", VTYAddr: "127.0.0.1:0", Faults: a.LabFaults})
+	if err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	a.Lab = h
+	a.push(func() { h.Close() })
+	return a.DB.Write(ctx, store.Scope{Tenant: a.Tenant, Actor: "system:lab"}, func(tx *store.Tx) error {
+		return activation.SaveElement(tx, activation.Element{Name: "hlr", Type: "osmo-hlr", Address: h.Addr(), VTY: h.VTYAddr(),
+			Enabled: true, Note: "the lab's HLR, in this process"})
+	})
+}

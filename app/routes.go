@@ -1,0 +1,95 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/pprof"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"tandem/kit/tmf"
+	"tandem/kit/transfer"
+)
+
+// routes puts the faces of the operator side by side.
+func (a *App) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/tmf-api/", a.API)
+	mux.Handle("/tandem-api/", a.API)
+	mux.HandleFunc("GET /tmf-api", a.index)
+	mux.Handle("/access/", a.Guard.Handler())
+	mux.Handle("/transfer/", transfer.Handler(filepath.Join(a.Data, "transfer"), a.tenantOf))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, "alive") })
+	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.Handle("GET /metrics", a.metrics.handler(a))
+	mux.HandleFunc("GET /{$}", a.welcome)
+	if a.Profile {
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	}
+	return a.metrics.count(mux)
+}
+
+func answer(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n")) // the client went away: nobody is left to tell
+}
+
+// readyz says whether the node takes work: started, and the store answers.
+func (a *App) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if !a.ready.Load() {
+		answer(w, http.StatusServiceUnavailable, "not started")
+		return
+	}
+	if err := a.DB.Ready(ctx); err != nil {
+		a.Log.Warn("not ready", "error", err)
+		answer(w, http.StatusServiceUnavailable, "the store does not answer")
+		return
+	}
+	answer(w, http.StatusOK, "ready")
+}
+
+// index lists the APIs with their documents.
+func (a *App) index(w http.ResponseWriter, r *http.Request) {
+	type api struct{ ID, Name, Version, Base, OpenAPI string }
+	var out []api
+	for _, x := range a.API.APIs() {
+		out = append(out, api{x.ID, x.Name, x.Version, x.Base, x.Base + "/openapi.json"})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(out) // the client went away: nobody is left to tell
+}
+
+func (a *App) welcome(w http.ResponseWriter, r *http.Request) {
+	answer(w, http.StatusOK, "Tandem. The APIs are listed at /tmf-api, the node's state is at /readyz and /metrics.")
+}
+
+// authenticate turns access control's caller into the machine's.
+func (a *App) authenticate(r *http.Request) (*tmf.Caller, error) {
+	c, err := a.Guard.Authenticate(r)
+	if err != nil {
+		return nil, err
+	}
+	return &tmf.Caller{Tenant: c.Tenant, Actor: c.Actor, Allow: c.Allow}, nil
+}
+
+func (a *App) tenantOf(r *http.Request) (string, error) {
+	c, err := a.Guard.Authenticate(r)
+	if err != nil {
+		return "", err
+	}
+	return c.Tenant, nil
+}
+
+// isAPI says whether a path belongs to the machine-readable faces.
+func isAPI(path string) bool {
+	return strings.HasPrefix(path, "/tmf-api") || strings.HasPrefix(path, "/tandem-api") || strings.HasPrefix(path, "/access/")
+}
+
+// Handler is all the node serves, for callers in the same process.
+func (a *App) Handler() http.Handler { return a.handler }

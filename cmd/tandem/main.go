@@ -1,0 +1,56 @@
+// Command tandem is a telecom operator's whole back office.
+//
+//	tandem serve    run a node
+//	tandem demo     run a demo operator on a lab network
+//	tandem check    explain a configuration
+//	tandem verify   prove that network, inventory and billing agree
+//	tandem bench    measure this machine
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+var commands = []struct {
+	name, say string
+	run       func(context.Context, []string) error
+}{
+	{"serve", "run a node", serve},
+	{"demo", "run a demo operator on a lab network", runDemo},
+	{"check", "explain a configuration", check},
+	{"verify", "prove that network, inventory and billing agree", verify},
+	{"bench", "measure this machine: orders, api", runBench},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) < 2 {
+		usage()
+		os.Exit(2)
+	}
+	for _, c := range commands {
+		if c.name != os.Args[1] {
+			continue
+		}
+		if err := c.run(ctx, os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "tandem "+c.name+":", err)
+			os.Exit(1)
+		}
+		return
+	}
+	fmt.Fprintf(os.Stderr, "tandem: there is no command %q\n", os.Args[1])
+	usage()
+	os.Exit(2)
+}
+
+func usage() {
+	fmt.Fprintln(os.Stderr, "usage: tandem COMMAND [flags]; tandem COMMAND -h explains a command")
+	for _, c := range commands {
+		fmt.Fprintf(os.Stderr, "  %-8s %s\n", c.name, c.say)
+	}
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"tandem/app"
+	"tandem/app/bench"
+	"tandem/app/demo"
+	"tandem/bss/communication"
+	"tandem/kit/access"
+)
+
+// flags that serve and demo share.
+func nodeFlags(name string, c *app.Config) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.StringVar(&c.Data, "data", "./var/tandem", "`DIR` of the embedded store, keys and transfers")
+	f.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "`HOST:PORT` to answer on")
+	f.StringVar(&c.Database, "database", "", "postgres://... instead of the embedded store")
+	f.StringVar(&c.Tenant, "tenant", "host", "`ID` of the first tenant, the host")
+	f.BoolVar(&c.AllowLocal, "allow-local-callbacks", false, "events and imports may use this machine's own addresses (for tests)")
+	f.Float64Var(&c.Rate, "rate", 0, "requests a second and tenant; 0: no limit")
+	f.BoolVar(&c.Lab, "lab", false, "run the lab's HLR in this process")
+	f.BoolVar(&c.Profile, "pprof", false, "serve /debug/pprof (for developers)")
+	f.DurationVar(&c.Lease, "lease", 0, "how long the jobs of a dead node wait for another; 0: the default")
+	f.StringVar(&c.Messages.SMTP.Host, "smtp", "", "`HOST` of the mail relay; empty: e-mails fail and say so")
+	f.IntVar(&c.Messages.SMTP.Port, "smtp-port", 0, "port of the mail relay; 0: 587")
+	f.StringVar(&c.Messages.SMTP.From, "mail-from", "", "sender of e-mails, e.g. 'Tandem <service@example.com>'")
+	f.StringVar(&c.Messages.SMTP.TLS, "smtp-tls", "", "mandatory (default), opportunistic, implicit or none")
+	return f
+}
+
+// environment takes what must not stand on a command line.
+func environment(c *app.Config) {
+	c.AdminToken = os.Getenv("TANDEM_ADMIN_TOKEN")
+	c.Messages.SMTP.User, c.Messages.SMTP.Password = os.Getenv("TANDEM_SMTP_USER"), os.Getenv("TANDEM_SMTP_PASSWORD")
+	if c.Messages.SMTP.Host == "" {
+		c.Messages.SMTP = nil
+	}
+	c.Messages.AllowLocal = c.AllowLocal
+	c.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+}
+
+func parse(f *flag.FlagSet, args []string) error {
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if f.NArg() > 0 {
+		return fmt.Errorf("unexpected %q; flags begin with a dash", f.Arg(0))
+	}
+	return nil
+}
+
+func newConfig() app.Config {
+	return app.Config{Messages: communication.Config{Channels: communication.Channels{SMTP: &communication.SMTP{}}}}
+}
+
+func serve(ctx context.Context, args []string) error {
+	c := newConfig()
+	if err := parse(nodeFlags("tandem serve", &c), args); err != nil {
+		return quiet(err)
+	}
+	environment(&c)
+	a, err := app.New(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer a.Stop()
+	if err := a.Start(ctx); err != nil {
+		return err
+	}
+	a.Log.Info("tandem answers", "address", "http://"+a.Addr(), "store", a.DB.Dialect().String(), "data", c.Data)
+	<-ctx.Done()
+	a.Log.Info("tandem stops")
+	return nil
+}
+
+// quiet lets -h end without an error.
+func quiet(err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	return err
+}
+
+func runDemo(ctx context.Context, args []string) error {
+	c := newConfig()
+	f := nodeFlags("tandem demo", &c)
+	every := f.Duration("every", 2*time.Second, "pause between the orders that come by themselves; 0: none come")
+	if err := parse(f, args); err != nil {
+		return quiet(err)
+	}
+	environment(&c)
+	c.Lab, c.Tenant, c.AllowLocal = true, demo.Host, true
+	c.Messages.AllowLocal = true
+	if c.AdminToken == "" {
+		token, err := demoToken(c.Data)
+		if err != nil {
+			return err
+		}
+		c.AdminToken = token
+	}
+	c.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	a, err := app.New(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer a.Stop()
+	if err := a.Start(ctx); err != nil {
+		return err
+	}
+	d := demo.New(a, c.AdminToken)
+	fmt.Println("Setting up the demo operator ...")
+	if err := d.Seed(ctx); err != nil {
+		return err
+	}
+	greet(a, d, c.AdminToken)
+	if *every > 0 {
+		d.Flow(ctx, *every)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// demoToken is kept with the demo's data, so that the logins printed yesterday
+// hold today.
+func demoToken(dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	key, err := access.LoadKey(filepath.Join(dir, "demo.token"))
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("demo-%x", key), nil
+}
+
+func greet(a *app.App, d *demo.Demo, token string) {
+	fmt.Printf("\nTandem answers at http://%s\n\n", a.Addr())
+	fmt.Printf("  administrator   export TANDEM_ADMIN_TOKEN=%s\n", token)
+	for _, l := range d.Logins {
+		fmt.Printf("  %-12s %-8s password %s\n", l.Tenant, l.User, l.Password)
+	}
+	fmt.Println("\nOrders flow gently. The README shows how to place one; Ctrl-C ends the demo.")
+}
+
+func check(ctx context.Context, args []string) error {
+	c := newConfig()
+	if err := parse(nodeFlags("tandem check", &c), args); err != nil {
+		return quiet(err)
+	}
+	environment(&c)
+	return app.Check(ctx, c, os.Stdout)
+}
+
+func runBench(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return errors.New("say what to measure: orders or api")
+	}
+	what := map[string]func(context.Context, bench.Options) (bench.Result, error){"orders": bench.Orders, "api": bench.API}[args[0]]
+	if what == nil {
+		return fmt.Errorf("there is no benchmark %q; there are orders and api", args[0])
+	}
+	o := bench.Options{Out: os.Stdout, Log: os.Stderr}
+	f := flag.NewFlagSet("tandem bench "+args[0], flag.ContinueOnError)
+	f.IntVar(&o.Seconds, "seconds", 10, "how long to measure")
+	f.BoolVar(&o.JSON, "json", false, "print one JSON object")
+	f.StringVar(&o.Data, "data", "", "`DIR` to use and keep; default: a temporary one")
+	f.StringVar(&o.Database, "database", "", "postgres://... instead of the embedded store")
+	f.IntVar(&o.Existing, "existing", 1000, "products that exist before")
+	f.IntVar(&o.Workers, "workers", 16, "callers at once")
+	f.StringVar(&o.Profile, "cpuprofile", "", "write a CPU profile to `FILE`")
+	if err := parse(f, args[1:]); err != nil {
+		return quiet(err)
+	}
+	if o.JSON {
+		o.Log = io.Discard
+	}
+	r, err := what(ctx, o)
+	if err != nil {
+		return err
+	}
+	return r.Print(o)
+}
