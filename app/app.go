@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -76,6 +77,8 @@ type App struct {
 	addr    net.Addr
 	stack   []func() // what Stop undoes, last first
 	ready   atomic.Bool
+
+	verifying sync.Mutex // one report at a time
 }
 
 // Kinds are all resources served, in the order of the house.
@@ -163,12 +166,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	a.Bus = outbox.New(a.DB, a.Log)
 	score(a.Bus)
 	a.Runner = work.New(a.DB, a.Log, work.Config{Lease: a.Lease})
-	a.Network = activation.New(a.DB, activation.Options{Log: a.Log, Keys: a.Sealer, Drivers: map[string]driver.Factory{"osmo-hlr": hlr.New}})
-	a.push(func() {
-		if err := a.Network.Close(); err != nil {
-			a.Log.Warn("elements", "error", err)
-		}
-	})
+	a.connect()
 	a.Network.Handle(a.Runner)
 	fulfilment.NewEngine(a.DB, a.Runner, a.Network, a.Sealer, a.Log, a.Concurrency)
 	inventory.Handle(a.Runner, a.DB)
@@ -186,6 +184,20 @@ func (a *App) build(ctx context.Context) (err error) {
 	a.API = tmf.NewServer(a.DB, Kinds(), tmf.Options{Authenticate: a.authenticate, Rate: a.Rate, Hub: a.Hub, Log: a.Log})
 	a.handler = a.routes()
 	return nil
+}
+
+// connect prepares what talks to elements; nothing is sent before it is used.
+func (a *App) connect() {
+	o := activation.Options{Log: a.Log, Drivers: map[string]driver.Factory{"osmo-hlr": hlr.New}}
+	if a.Sealer != nil {
+		o.Keys = a.Sealer
+	}
+	a.Network = activation.New(a.DB, o)
+	a.push(func() {
+		if err := a.Network.Close(); err != nil {
+			a.Log.Warn("elements", "error", err)
+		}
+	})
 }
 
 func (a *App) push(f func()) { a.stack = append(a.stack, f) }
@@ -271,6 +283,6 @@ func (a *App) startLab(ctx context.Context) error {
 	a.push(func() { h.Close() })
 	return a.DB.Write(ctx, store.Scope{Tenant: a.Tenant, Actor: "system:lab"}, func(tx *store.Tx) error {
 		return activation.SaveElement(tx, activation.Element{Name: "hlr", Type: "osmo-hlr", Address: h.Addr(), VTY: h.VTYAddr(),
-			Enabled: true, Note: "the lab's HLR, in this process"})
+			Enabled: true, Note: labNote})
 	})
 }

@@ -19,10 +19,12 @@ func (a *App) routes() http.Handler {
 	mux.Handle("/tmf-api/", a.API)
 	mux.Handle("/tandem-api/", a.API)
 	mux.HandleFunc("GET /tmf-api", a.index)
+	a.stockRoutes(mux)
 	mux.Handle("/access/", a.Guard.Handler())
 	mux.Handle("/transfer/", transfer.Handler(filepath.Join(a.Data, "transfer"), a.tenantOf))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, "alive") })
 	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("GET /verify/v1/report", a.report)
 	mux.Handle("GET /metrics", a.metrics.handler(a))
 	mux.HandleFunc("GET /{$}", a.welcome)
 	if a.Profile {

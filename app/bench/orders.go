@@ -14,6 +14,7 @@ import (
 
 	"tandem/app"
 	"tandem/app/mobile"
+	"tandem/bss/billing"
 	"tandem/bss/order"
 	"tandem/bss/party"
 	"tandem/fact"
@@ -122,6 +123,9 @@ func buyers(tx *store.Tx, from, to int) error {
 		c := &party.Customer{Name: "Bench Buyer", EngagedParty: &tmf.RelatedParty{ID: p.ID, ReferredType: "Individual"}}
 		c.ID = buyer(n)
 		if err := party.Customers.Create(tx, c); err != nil {
+			return err
+		}
+		if _, err := billing.AccountFor(tx, c.ID); err != nil {
 			return err
 		}
 	}

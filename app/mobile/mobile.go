@@ -10,6 +10,7 @@
 package mobile
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/hex"
 	"fmt"
@@ -97,11 +98,20 @@ func create[T any, P tmf.Pointer[T]](tx *store.Tx, k *tmf.Kind[T, P], doc []byte
 // Card is a SIM card as its vendor delivers it.
 type Card struct {
 	ICCID, IMSI string
+	Form        string   // removable or esim; empty: removable
 	K, OPc      [16]byte // Milenage (3GPP TS 35.206)
 }
 
+// String leaves the keys out of every log.
+func (c Card) String() string { return "card " + c.ICCID }
+
 // AddCards seals the keys of cards and puts the cards into stock.
 func AddCards(tx *store.Tx, seal *access.Sealer, cards []Card) error {
+	return AddCardsTo(tx, seal, CardPool, cards)
+}
+
+// AddCardsTo is AddCards into a pool of another name.
+func AddCardsTo(tx *store.Tx, seal *access.Sealer, pool string, cards []Card) error {
 	sims := make([]inventory.SIM, len(cards))
 	for i, c := range cards {
 		plain := fmt.Appendf(nil, `{"k":%q,"opc":%q}`, hex.EncodeToString(c.K[:]), hex.EncodeToString(c.OPc[:]))
@@ -109,7 +119,7 @@ func AddCards(tx *store.Tx, seal *access.Sealer, cards []Card) error {
 		if err != nil {
 			return err
 		}
-		sims[i] = inventory.SIM{ICCID: c.ICCID, IMSI: c.IMSI, Form: "removable", Algorithm: "milenage", Sealed: sealed}
+		sims[i] = inventory.SIM{ICCID: c.ICCID, IMSI: c.IMSI, Form: cmp.Or(c.Form, inventory.Removable), Algorithm: "milenage", Sealed: sealed}
 	}
-	return inventory.AddSIMs(tx, CardPool, sims)
+	return inventory.AddSIMs(tx, pool, sims)
 }

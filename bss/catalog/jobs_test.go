@@ -20,7 +20,7 @@ import (
 func TestExportIsImportedAsItIs(t *testing.T) {
 	each(t, func(t *testing.T, r *room) {
 		r.load("acme")
-		first := r.export("acme", `{"contentType":"application/x-ndjson","url":"ignored"}`)
+		first := r.export("acme", `{"contentType":"application/x-ndjson","url":"/transfer/first.ndjson"}`)
 		if len(first) != 18 {
 			t.Fatalf("%d resources exported", len(first))
 		}
@@ -38,7 +38,7 @@ func TestExportIsImportedAsItIs(t *testing.T) {
 		if job["status"] != transfer.Succeeded || job["loaded"] != 18.0 || job["completionDate"] == nil {
 			t.Fatalf("import: %v", job)
 		}
-		second := r.export("beta", `{}`)
+		second := r.export("beta", `{"url":"/transfer/second.json"}`)
 		for id, doc := range first {
 			delete(doc, "lastUpdate")
 			delete(second[id], "lastUpdate")
@@ -199,15 +199,25 @@ func TestImportReadsOnlyWhereItMay(t *testing.T) {
 func TestExportCoversWhatIsAsked(t *testing.T) {
 	each(t, func(t *testing.T, r *room) {
 		r.load("acme")
-		if got := r.export("acme", `{"path":"/tmf-api/productCatalogManagement/v4/productOffering","query":"lifecycleStatus=Retired"}`); len(got) != 1 || got["ProductOffering tandem-old"] == nil {
+		if got := r.export("acme", `{"path":"/tmf-api/productCatalogManagement/v4/productOffering","query":"lifecycleStatus=Retired","url":"/transfer/retired.json"}`); len(got) != 1 || got["ProductOffering tandem-old"] == nil {
 			t.Errorf("retired offerings: %v", got)
 		}
-		r.refused(400, "invalidPath", "POST", "exportJob", `{"path":"customer"}`)
-		r.refused(400, "invalidQuery", "POST", "exportJob", `{"query":"colour=red"}`)
-		if got := r.export("empty", `{}`); len(got) != 0 {
+		r.refused(400, "invalidPath", "POST", "exportJob", `{"path":"customer","url":"/transfer/x.json"}`)
+		r.refused(400, "invalidQuery", "POST", "exportJob", `{"query":"colour=red","url":"/transfer/x.json"}`)
+		if got := r.export("empty", `{"url":"/transfer/empty.json"}`); len(got) != 0 {
 			t.Errorf("an empty catalogue: %v", got)
 		}
-		job := r.job("acme", "exportJob", `{}`)
+		for _, u := range []string{"http://example.com/x.json", "/transfer/../beta/x.json", "/transfer/.hidden.json", "/transfer/a/x.json", "/transfer/x", "x.json"} {
+			r.refused(400, "invalidUrl", "POST", "exportJob", `{"url":"`+u+`"}`)
+		}
+		r.refused(400, "mandatoryAttributeMissing", "POST", "exportJob", `{}`)
+		r.refused(400, "unsupportedContentType", "POST", "exportJob", `{"url":"/transfer/x.json","contentType":"application/x-ndjson"}`)
+		r.refused(409, "fileExists", "POST", "exportJob", `{"url":"/transfer/retired.json"}`)
+		if err := os.WriteFile(filepath.Join(r.folder, "acme", "mine.json"), []byte("[]"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.refused(409, "fileExists", "POST", "exportJob", `{"url":"/transfer/mine.json"}`)
+		job := r.job("acme", "exportJob", `{"url":"/transfer/all.json"}`)
 		if other := r.fetch("beta", job["url"].(string)); other.Code != http.StatusNotFound {
 			t.Errorf("another tenant fetched the file: %d", other.Code)
 		}

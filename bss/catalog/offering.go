@@ -175,7 +175,8 @@ type PriceAlteration struct {
 
 // Offerings are the product offerings of the tenant.
 var Offerings = tmf.Kind[ProductOffering, *ProductOffering]{
-	API: &API, Name: "productOffering", Table: "catalog_offering", Verbs: tmf.All,
+	Still: true,
+	API:   &API, Name: "productOffering", Table: "catalog_offering", Verbs: tmf.All,
 	Index: []string{"lifecycleStatus", "name", "productSpecification.id"},
 	Multi: []string{"category.id", "productOfferingPrice.id", "bundledProductOffering.id", "productOfferingRelationship.id",
 		"prodSpecCharValueUse.productSpecification.id"},

@@ -82,7 +82,8 @@ type PriceRelationship struct {
 
 // OfferingPrices are the prices of the tenant.
 var OfferingPrices = tmf.Kind[ProductOfferingPrice, *ProductOfferingPrice]{
-	API: &API, Name: "productOfferingPrice", Table: "catalog_price", Verbs: tmf.All,
+	Still: true,
+	API:   &API, Name: "productOfferingPrice", Table: "catalog_price", Verbs: tmf.All,
 	Index:     []string{"lifecycleStatus", "name", "priceType"},
 	Multi:     []string{"bundledPopRelationship.id", "popRelationship.id", "prodSpecCharValueUse.productSpecification.id"},
 	StateAttr: "lifecycleStatus", Moves: lifecycle, Frozen: []string{"lastUpdate"},

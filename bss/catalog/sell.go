@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -125,33 +124,11 @@ func many[T any, P tmf.Pointer[T]](tx *store.Tx, k *tmf.Kind[T, P], ids []string
 	if len(ids) > maxRefs {
 		return nil, fault.BadInput("tooMany", "More than %d of %s at once", maxRefs, k.Name)
 	}
-	args := make([]any, len(ids))
-	for i, id := range ids {
-		args[i] = id
+	out, err := k.GetMany(tx, ids)
+	if f := fault.Of(err); err != nil && f.Kind == fault.NotFound {
+		return nil, fault.BadInput("unknownReference", "%s", f.Reason)
 	}
-	found := map[string]P{}
-	rows, err := tx.Query("SELECT doc FROM "+k.Table+" WHERE tenant = $1 AND id IN ("+store.In(2, len(ids))+")", args...)
-	_, err = store.Collect(rows, err, func(r store.Rows) (struct{}, error) {
-		var doc []byte
-		p := P(new(T))
-		if err := r.Scan(&doc); err != nil {
-			return struct{}{}, err
-		}
-		err := tmf.Decode(doc, p)
-		found[p.Base().ID] = p
-		return struct{}{}, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", k.Name, err)
-	}
-	out := make([]P, 0, len(ids))
-	for _, id := range ids {
-		if found[id] == nil {
-			return nil, fault.BadInput("unknownReference", "There is no %s with id %q", k.Name, id)
-		}
-		out = append(out, found[id])
-	}
-	return out, nil
+	return out, err
 }
 
 // Compatible refuses a set of offerings (those a customer has and those ordered)

@@ -119,7 +119,8 @@ type TargetSchema struct {
 
 // Specs are the product specifications of the tenant.
 var Specs = tmf.Kind[ProductSpecification, *ProductSpecification]{
-	API: &API, Name: "productSpecification", Table: "catalog_spec", Verbs: tmf.All,
+	Still: true,
+	API:   &API, Name: "productSpecification", Table: "catalog_spec", Verbs: tmf.All,
 	Index:     []string{"lifecycleStatus", "name", "productNumber"},
 	Multi:     []string{"bundledProductSpecification.id", "productSpecificationRelationship.id", "serviceSpecification.id"},
 	StateAttr: "lifecycleStatus", Moves: lifecycle, Frozen: []string{"lastUpdate"},

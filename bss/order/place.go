@@ -58,7 +58,7 @@ func Place(tx *store.Tx, o *ProductOrder) error {
 	if o.OrderDate.IsZero() {
 		o.OrderDate = tx.Now()
 	}
-	p.service.ExternalReference = []tmf.ExternalReference{{ID: o.ID, ExternalReferenceType: "productOrder"}}
+	p.service.ExternalReference = []tmf.ExternalReference{{ID: o.ID, Name: o.ID, ExternalReferenceType: "productOrder"}}
 	p.service.RelatedParty = customerOf(o.RelatedParty)
 	for i := range o.ProductOrderItem {
 		if err := p.item(&o.ProductOrderItem[i]); err != nil {
@@ -106,7 +106,7 @@ func customerOf(parties []tmf.RelatedParty) []tmf.RelatedParty {
 	} {
 		if i := slices.IndexFunc(parties, role); i >= 0 {
 			r := parties[i]
-			return []tmf.RelatedParty{{ID: r.ID, Name: r.Name, Role: "customer", ReferredType: "Customer"}}
+			return []tmf.RelatedParty{{ID: r.ID, Name: r.Name, Role: "customer", ReferredType: "Customer", Extension: tmf.Extension{Type: "RelatedParty"}}}
 		}
 	}
 	return nil

@@ -28,6 +28,13 @@ func audit(tx *store.Tx, action, subject string, before, after any) error {
 	return nil
 }
 
+// Audit notes, in the transaction of the change, an action of the scope's actor
+// that is not a change of a resource. subject is what it was done to; before and
+// after (nil for none) are written as JSON and hold no secrets.
+func Audit(tx *store.Tx, action, subject string, before, after any) error {
+	return audit(tx, action, subject, before, after)
+}
+
 func note(v any) (any, error) {
 	if v == nil {
 		return nil, nil

@@ -127,6 +127,11 @@ func TestTailLosesNothingUnderConcurrentWriters(t *testing.T) {
 					err := db.Write(t.Context(), mno, func(tx *store.Tx) error {
 						tx.Append()
 						tx.Queue("INSERT INTO entry (tenant, n) VALUES ($1, $2)", w*each+i)
+						for range i % 4 { // some commit long after they drew their number
+							if err := tx.Row("SELECT count(*) FROM item WHERE tenant = $1").Scan(new(int64)); err != nil {
+								return err
+							}
+						}
 						if i%5 == 4 { // a hole
 							return errors.New("changed my mind")
 						}
@@ -171,6 +176,51 @@ func TestTailLosesNothingUnderConcurrentWriters(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A writer that drew an early number and commits between the tail's two looks is
+// not passed over.
+func TestTailWaitsForAWriterThatCommitsBetweenTwoLooks(t *testing.T) {
+	db := storetest.Open(t, store.Postgres, schema...)
+	insert := func(tx *store.Tx) error {
+		tx.Append()
+		_, err := tx.Exec("INSERT INTO entry (tenant, n) VALUES ($1, 1)")
+		return err
+	}
+	drawn, commit, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		done <- db.Write(t.Context(), mno, func(tx *store.Tx) error {
+			err := insert(tx)
+			close(drawn)
+			<-commit
+			return err
+		})
+	}()
+	<-drawn
+	if err := db.Write(t.Context(), mno, insert); err != nil {
+		t.Fatal(err)
+	}
+	tail := db.Tail("entry")
+	if upto, err := tail.Upto(t.Context(), 0, 10); upto != 0 || err != nil {
+		t.Fatalf("the tail went on to %d past a number that may still appear: %v", upto, err)
+	}
+	tail.Between(func() {
+		close(commit)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		tail.Between(nil)
+	})
+	upto, err := tail.Upto(t.Context(), 0, 10)
+	if err != nil || upto != 2 {
+		t.Errorf("upto %d, %v", upto, err)
+	}
+	var n int64
+	if err := db.Read(t.Context(), mno, func(tx *store.Tx) error {
+		return tx.Row("SELECT count(*) FROM entry WHERE tenant = $1 AND seq <= $2", upto).Scan(&n)
+	}); err != nil || n != 2 {
+		t.Errorf("%d rows up to %d, %v", n, upto, err)
+	}
 }
 
 func TestAChangedSchemaFileIsRefused(t *testing.T) {

@@ -18,6 +18,8 @@ type Tail struct {
 	mu    sync.Mutex
 	hole  int64 // first missing number seen
 	until int64 // transactions from this one on had not begun when it was seen
+
+	between func() // a test's, run between the look at the horizon and that at the rows
 }
 
 // Tail is a reader of the named table.
@@ -36,8 +38,33 @@ func (tx *Tx) Append() {
 // Upto returns the highest number n such that all rows in (after, n] are final
 // and visible, looking at no more than limit rows; after itself if there is none.
 func (t *Tail) Upto(ctx context.Context, after int64, limit int) (int64, error) {
-	var seqs []int64
-	err := t.db.Read(ctx, Scope{}, func(tx *Tx) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	// The horizon is taken before the rows are read: a transaction that has ended
+	// by then has filled its hole, or never will. Taken afterwards, one that
+	// commits in between would be lost.
+	var xmin int64
+	if t.hole > 0 {
+		var err error
+		if xmin, _, err = t.db.horizon(ctx); err != nil {
+			return after, err
+		}
+	}
+	if t.between != nil {
+		t.between()
+	}
+	seqs, err := t.read(ctx, after, limit)
+	if err != nil || len(seqs) == 0 {
+		return after, err
+	}
+	if t.db.dialect == SQLite { // one writer: numbers appear in order
+		return seqs[len(seqs)-1], nil
+	}
+	return t.firm(ctx, after, seqs, xmin)
+}
+
+func (t *Tail) read(ctx context.Context, after int64, limit int) (seqs []int64, err error) {
+	err = t.db.Read(ctx, Scope{}, func(tx *Tx) error {
 		rows, err := tx.System().Query("SELECT seq FROM "+t.table+" WHERE seq > $1 ORDER BY seq LIMIT $2", after, limit)
 		seqs, err = Collect(rows, err, func(r Rows) (n int64, err error) {
 			err = r.Scan(&n)
@@ -45,42 +72,23 @@ func (t *Tail) Upto(ctx context.Context, after int64, limit int) (int64, error) 
 		})
 		return err
 	})
-	if err != nil || len(seqs) == 0 {
-		return after, err
-	}
-	if t.db.dialect == SQLite {
-		return seqs[len(seqs)-1], nil
-	}
-	return t.firm(ctx, after, seqs)
+	return seqs, err
 }
 
-func (t *Tail) firm(ctx context.Context, after int64, seqs []int64) (int64, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// firm goes up to the first hole that may still be filled, and notes it.
+func (t *Tail) firm(ctx context.Context, after int64, seqs []int64, xmin int64) (int64, error) {
 	last := after
 	for _, seq := range seqs {
-		if seq != last+1 {
-			dead, err := t.holeIsDead(ctx, last+1)
-			if err != nil || !dead {
-				return last, err
+		if hole := last + 1; seq != hole && !(t.hole == hole && xmin >= t.until) {
+			if t.hole == hole {
+				return last, nil
 			}
+			_, xmax, err := t.db.horizon(ctx)
+			t.hole, t.until = hole, xmax
+			return last, err
 		}
 		last = seq
 	}
+	t.hole = 0
 	return last, nil
-}
-
-// holeIsDead decides on the hole that starts at n. The caller read the rows
-// before the horizon is taken here, so a dead hole is looked at once more by
-// the caller's next call: only a hole noted on an earlier call can be dead.
-func (t *Tail) holeIsDead(ctx context.Context, n int64) (bool, error) {
-	xmin, xmax, err := t.db.horizon(ctx)
-	if err != nil {
-		return false, err
-	}
-	if t.hole != n || t.until == 0 {
-		t.hole, t.until = n, xmax
-		return false, nil
-	}
-	return xmin >= t.until, nil
 }

@@ -93,6 +93,11 @@ func (tx *Tx) Memo(key any, make func() (any, error)) (any, error) {
 	return v, err
 }
 
+// Shared is Memo for all views of the transaction together.
+func (tx *Tx) Shared(key any, make func() (any, error)) (any, error) {
+	return tx.top().Memo(key, make)
+}
+
 // Query runs a SELECT (or a statement with RETURNING). $1 is the tenant; args
 // are $2 and on.
 func (tx *Tx) Query(sql string, args ...any) (Rows, error) {

@@ -67,6 +67,10 @@ type Kind[T any, P Pointer[T]] struct {
 	// Seeds are attributes the server sets and a client may not patch.
 	Frozen []string
 
+	// Still marks what is read a thousand times for each write (a catalogue): a
+	// transaction reads each such resource once.
+	Still bool
+
 	// Default completes a new resource before it is checked.
 	Default func(tx *store.Tx, p P) error
 	// Check holds the rules of the room; old is nil for a new resource.
@@ -131,7 +135,73 @@ func NewID() string { return ulid.Make().String() }
 // Get reads one resource; fault.Missing if the tenant has none with this id.
 func (k *Kind[T, P]) Get(tx *store.Tx, id string) (P, error) {
 	k.ready()
-	return k.load(tx, k.texts.get, id)
+	if !k.Still {
+		return k.load(tx, k.texts.get, id)
+	}
+	p, err := k.seen(tx).get(id, func() (P, error) { return k.load(tx, k.texts.get, id) })
+	if err != nil {
+		return nil, err
+	}
+	return k.Copy(p) // the caller may change what it gets
+}
+
+// GetMany reads resources by id, in the order of the ids, in one statement or
+// less. They are for reading only. fault.Missing names the first that is not there.
+func (k *Kind[T, P]) GetMany(tx *store.Tx, ids []string) ([]P, error) {
+	k.ready()
+	known := still[P]{}
+	if k.Still {
+		known = k.seen(tx)
+	}
+	var args []any
+	for _, id := range ids {
+		if known[id] == nil && !slices.Contains(args, any(id)) {
+			args = append(args, id)
+		}
+	}
+	if len(args) > 0 {
+		rows, err := tx.Query("SELECT id, rev, updated_at, doc FROM "+k.Table+" WHERE tenant = $1 AND id IN ("+store.In(2, len(args))+")", args...)
+		docs, err := store.Collect(rows, err, scanDocument)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", k.Name, err)
+		}
+		for _, d := range docs {
+			if known[d.id], err = k.decodeStored(d.body, d.rev); err != nil {
+				return nil, err
+			}
+		}
+	}
+	out := make([]P, len(ids))
+	for i, id := range ids {
+		if out[i] = known[id]; out[i] == nil {
+			return nil, fault.Missing(k.Name, id)
+		}
+	}
+	return out, nil
+}
+
+// still is what a transaction has read of a Still kind, by tenant and id.
+type still[P any] map[string]P
+
+func (s still[P]) get(id string, load func() (P, error)) (P, error) {
+	if p, ok := s[id]; ok {
+		return p, nil
+	}
+	p, err := load()
+	if err == nil {
+		s[id] = p
+	}
+	return p, err
+}
+
+type stillKey struct{ table, tenant string }
+
+func (k *Kind[T, P]) seen(tx *store.Tx) still[P] {
+	v, err := tx.Shared(stillKey{k.Table, tx.Tenant()}, func() (any, error) { return still[P]{}, nil })
+	if err != nil {
+		panic(err) // the maker above never fails
+	}
+	return v.(still[P])
 }
 
 // Lock reads one resource that will be written back in this transaction.
@@ -239,6 +309,9 @@ func (k *Kind[T, P]) write(tx *store.Tx, old, p P, moved bool) error {
 		return fmt.Errorf("encode %s: %w", k.Name, err)
 	}
 	b := p.Base()
+	if k.Still {
+		delete(k.seen(tx), b.ID)
+	}
 	args := append([]any{b.ID, b.rev, store.Micros(tx.Now()), string(doc)}, k.plan.values(p)...)
 	op, before := opCreate, []byte(nil)
 	if old == nil {
@@ -248,6 +321,7 @@ func (k *Kind[T, P]) write(tx *store.Tx, old, p P, moved bool) error {
 	} else {
 		ob := old.Base()
 		if string(ob.raw) == string(doc) {
+			b.rev, b.raw = ob.rev, doc
 			return nil // nothing changed: no write, no event
 		}
 		args[1] = ob.rev
@@ -276,6 +350,9 @@ func valuesOf[T any, P Pointer[T]](pl *plan, p P) []multiValue {
 func (k *Kind[T, P]) Remove(tx *store.Tx, old P) error {
 	k.ready()
 	b := old.Base()
+	if k.Still {
+		delete(k.seen(tx), b.ID)
+	}
 	tx.QueueOne(k.texts.remove, b.ID, b.rev)
 	k.plan.saveMulti(tx, k.Table, b.ID, false, k.plan.multiValues(old), nil)
 	record(tx, change{api: k.API.ID, kind: k.Name, id: b.ID, rev: b.rev + 1, op: opDelete, before: b.raw})

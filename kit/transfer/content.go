@@ -21,19 +21,31 @@ import (
 // Content is a kind that is transferred; see [Of].
 type Content interface {
 	name() string
-	class() string
+	takes(class, base string) bool
 	load(tx *store.Tx, doc jsontext.Value) error
 	dump(ctx context.Context, db *store.DB, s store.Scope, where tmf.Where, emit func(any) error) error
 	probe(tx *store.Tx, where tmf.Where) error
 }
 
-// Of makes a kind one that is transferred.
-func Of[T any, P tmf.Pointer[T]](k *tmf.Kind[T, P]) Content { return content[T, P]{k} }
+// Of makes a kind one that is transferred. Subclasses are the classes that are
+// known to extend that of the kind; others say so by @baseType.
+func Of[T any, P tmf.Pointer[T]](k *tmf.Kind[T, P], subclasses ...string) Content {
+	return content[T, P]{k, subclasses}
+}
 
-type content[T any, P tmf.Pointer[T]] struct{ kind *tmf.Kind[T, P] }
+type content[T any, P tmf.Pointer[T]] struct {
+	kind       *tmf.Kind[T, P]
+	subclasses []string
+}
 
-func (c content[T, P]) name() string  { return c.kind.Name }
-func (c content[T, P]) class() string { return c.kind.Meta().Class }
+func (c content[T, P]) name() string { return c.kind.Name }
+
+// takes reports whether a resource of the class, with the base class it names
+// ("" if none), is one of the kind.
+func (c content[T, P]) takes(class, base string) bool {
+	own := c.kind.Meta().Class
+	return class == own || base == own || slices.Contains(c.subclasses, class) || slices.Contains(c.subclasses, base)
+}
 
 // probe refuses a filter on attributes the kind does not have.
 func (c content[T, P]) probe(tx *store.Tx, where tmf.Where) error {
@@ -208,6 +220,7 @@ func withAttr(doc jsontext.Value, name, value string) (jsontext.Value, error) {
 type item struct {
 	place string
 	class string
+	base  string
 	doc   jsontext.Value
 }
 
@@ -275,6 +288,7 @@ func malformed(data []byte, err error) error {
 func newItem(place string, v jsontext.Value) (item, error) {
 	var head struct {
 		Type string `json:"@type"`
+		Base string `json:"@baseType"`
 	}
 	if v.Kind() != '{' {
 		return item{}, placed(place, fault.BadInput("invalidContent", "this is not a resource (a JSON object)"))
@@ -285,7 +299,7 @@ func newItem(place string, v jsontext.Value) (item, error) {
 	if err := sane(v); err != nil {
 		return item{}, placed(place, err)
 	}
-	return item{place, head.Type, v}, nil
+	return item{place, head.Type, head.Base, v}, nil
 }
 
 // sane refuses what the store cannot keep: NUL characters, and nesting beyond
@@ -352,7 +366,7 @@ func (j *Jobs) loadAll(tx *store.Tx, items []item) error {
 		return err
 	}
 	for _, it := range items {
-		i := slices.IndexFunc(j.contents, func(c Content) bool { return c.class() == it.class })
+		i := slices.IndexFunc(j.contents, func(c Content) bool { return c.takes(it.class, it.base) })
 		if i < 0 {
 			return placed(it.place, fault.BadInput("unknownType", "@type %.60q is none of this catalogue", it.class))
 		}

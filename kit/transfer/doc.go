@@ -6,14 +6,15 @@
 //	      │ "Not Started"                                │
 //	      v "Running"                                    v "Running"
 //	read content, inline,                          read the kinds in pages,
-//	from the folder or by http (no tx)             write <folder>/<tenant>/<id>.json
+//	from the folder or by http (no tx)             write <folder>/<tenant>/<file>
 //	      v                                              v
-//	ONE tx: all resources, checks that             url = /transfer/<id>.json,
-//	were put off, "Succeeded"                      "Succeeded"
+//	ONE tx: all resources, checks that             "Succeeded"; read it at
+//	were put off, "Succeeded"                      url = /transfer/<file>
 //	      └─ or nothing of it: "Failed" with errorLog (line by line)
 //
 // Content is a JSON array of resources, or one resource after another (NDJSON);
-// each names its class by @type. An import creates what is new and replaces what
+// each names its class by @type, or by @baseType that of which it is a subclass. An
+// import creates what is new and replaces what
 // exists, in any order within the file: checks of references that a room puts off
 // with [Later] run when everything is there. A state that no new resource may begin
 // in is reached by the moves the state machine allows, so that an export can be

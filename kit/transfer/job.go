@@ -32,29 +32,32 @@ var moves = tmf.Moves{
 // ImportJob loads resources. One of path, content and url says from where.
 type ImportJob struct {
 	tmf.Entity
-	URL            string         `json:"url,omitzero"`     // http(s), or one that an exportJob gave
-	Path           string         `json:"path,omitzero"`    // file in the tenant's folder
-	Content        jsontext.Value `json:"content,omitzero"` // extension: the resources themselves; dropped at the end
-	ContentType    string         `json:"contentType,omitzero"`
-	Status         string         `json:"status,omitzero" tmf:"enum=Not Started|Running|Succeeded|Failed"`
-	CreationDate   time.Time      `json:"creationDate,omitzero"`
-	CompletionDate time.Time      `json:"completionDate,omitzero"`
-	ErrorLog       string         `json:"errorLog,omitzero"`
-	Loaded         *int64         `json:"loaded,omitzero"` // extension: resources taken
+	URL                string         `json:"url,omitzero"`     // http(s), or one that an exportJob gave
+	Path               string         `json:"path,omitzero"`    // file in the tenant's folder
+	Content            jsontext.Value `json:"content,omitzero"` // extension: the resources themselves; dropped at the end
+	ContentType        string         `json:"contentType,omitzero"`
+	Status             string         `json:"status,omitzero" tmf:"enum=Not Started|Running|Succeeded|Failed"`
+	CreationDate       time.Time      `json:"creationDate,omitzero"`
+	CompletionDate     time.Time      `json:"completionDate,omitzero"`
+	RequestedStartDate time.Time      `json:"requestedStartDate,omitzero"` // extension: not before; empty: at once
+	ErrorLog           string         `json:"errorLog,omitzero"`
+	Loaded             *int64         `json:"loaded,omitzero"` // extension: resources taken
 }
 
-// ExportJob writes resources to a file that url, set by the server, leads to.
+// ExportJob writes resources to the file that url names: /transfer/ and the name
+// of a new file of the tenant, .json or .ndjson, which is then read from there.
 type ExportJob struct {
 	tmf.Entity
-	URL            string    `json:"url,omitzero"`
-	Path           string    `json:"path,omitzero"`  // root resource to export; default: all of the catalogue
-	Query          string    `json:"query,omitzero"` // filter: attribute=value&...
-	ContentType    string    `json:"contentType,omitzero"`
-	Status         string    `json:"status,omitzero" tmf:"enum=Not Started|Running|Succeeded|Failed"`
-	CreationDate   time.Time `json:"creationDate,omitzero"`
-	CompletionDate time.Time `json:"completionDate,omitzero"`
-	ErrorLog       string    `json:"errorLog,omitzero"`
-	Written        *int64    `json:"written,omitzero"` // extension: resources in the file
+	URL                string    `json:"url,omitzero" tmf:"required"`
+	Path               string    `json:"path,omitzero"`  // root resource to export; default: all of the catalogue
+	Query              string    `json:"query,omitzero"` // filter: attribute=value&...
+	ContentType        string    `json:"contentType,omitzero"`
+	Status             string    `json:"status,omitzero" tmf:"enum=Not Started|Running|Succeeded|Failed"`
+	CreationDate       time.Time `json:"creationDate,omitzero"`
+	CompletionDate     time.Time `json:"completionDate,omitzero"`
+	RequestedStartDate time.Time `json:"requestedStartDate,omitzero"` // extension: not before; empty: at once
+	ErrorLog           string    `json:"errorLog,omitzero"`
+	Written            *int64    `json:"written,omitzero"` // extension: resources in the file
 }
 
 // Types of content.
@@ -79,8 +82,8 @@ func New(api *tmf.API, room string, contents ...Content) *Jobs {
 		Index: []string{"status"}, StateAttr: "status", Moves: moves, Frozen: frozen,
 		Default: defaultImport, Check: j.checkImport, OnPost: j.postImport, OnDelete: j.deleteImport}
 	j.Exports = tmf.Kind[ExportJob, *ExportJob]{API: api, Name: "exportJob", Table: room + "_export_job", Verbs: tmf.Post | tmf.Delete,
-		Index: []string{"status"}, StateAttr: "status", Moves: moves, Frozen: frozen,
-		Default: j.defaultExport, Check: j.checkExport, OnPost: j.postExport, OnDelete: j.deleteExport}
+		Index: []string{"status", "url"}, StateAttr: "status", Moves: moves, Frozen: frozen,
+		Default: defaultExport, Check: j.checkExport, OnPost: j.postExport, OnDelete: j.deleteExport}
 	return j
 }
 
@@ -95,20 +98,39 @@ func defaultImport(tx *store.Tx, i *ImportJob) error {
 	return nil
 }
 
-func (j *Jobs) defaultExport(tx *store.Tx, e *ExportJob) error {
+func defaultExport(tx *store.Tx, e *ExportJob) error {
 	e.Status, e.CreationDate, e.CompletionDate, e.ErrorLog, e.Written = NotStarted, tx.Now(), time.Time{}, "", nil
 	if e.ContentType == "" {
-		e.ContentType = jsonType
+		e.ContentType = typeOf(e.URL)
 	}
-	e.URL = RoutePrefix + e.fileName()
 	return nil
 }
 
-func (e *ExportJob) fileName() string {
-	if e.ContentType == ndjsonType {
-		return e.ID + ".ndjson"
+// typeOf is the content type that goes with the name of a file.
+func typeOf(file string) string {
+	if path.Ext(file) == ".ndjson" {
+		return ndjsonType
 	}
-	return e.ID + ".json"
+	return jsonType
+}
+
+func (e *ExportJob) fileName() string { return strings.TrimPrefix(e.URL, RoutePrefix) }
+
+// checkTarget: an export makes a new file of a type that goes with its name; it
+// writes over nothing.
+func (j *Jobs) checkTarget(tx *store.Tx, e *ExportJob) error {
+	name := e.fileName()
+	if _, err := localFile(e.URL); err != nil || strings.ContainsAny(name, "/") || strings.HasPrefix(name, ".") || !slices.Contains([]string{".json", ".ndjson"}, path.Ext(name)) {
+		return fault.BadInput("invalidUrl", "url is %s and the name of a new file that ends in .json or .ndjson", RoutePrefix)
+	}
+	if t, _, _ := strings.Cut(e.ContentType, ";"); (strings.TrimSpace(t) == jsonType) != (typeOf(name) == jsonType) {
+		return fault.BadInput("unsupportedContentType", "contentType %.60q does not go with the file name %.60q", e.ContentType, name)
+	}
+	same, err := j.Exports.Count(tx, tmf.Where{"url": e.URL})
+	if err == nil && (same > 0 || j.runtime.exists(tx.Tenant(), name)) {
+		return fault.Clash("fileExists", "There is a file %q already; choose another name, or delete the job that made it", name)
+	}
+	return err
 }
 
 func (j *Jobs) checkImport(_ *store.Tx, old, i *ImportJob) error {
@@ -177,6 +199,9 @@ func (j *Jobs) checkExport(tx *store.Tx, old, e *ExportJob) error {
 	if err := checkType(e.ContentType); err != nil {
 		return err
 	}
+	if err := j.checkTarget(tx, e); err != nil {
+		return err
+	}
 	list, where, err := j.scopeOf(e)
 	if err != nil {
 		return err
@@ -234,14 +259,14 @@ func (j *Jobs) postImport(tx *store.Tx, i *ImportJob) error {
 	if err := j.Imports.Create(tx, i); err != nil {
 		return err
 	}
-	return work.Enqueue(tx, j.importKind(), i.ID, payload{i.ID, tx.Actor()}, time.Time{})
+	return work.Enqueue(tx, j.importKind(), i.ID, payload{i.ID, tx.Actor()}, i.RequestedStartDate)
 }
 
 func (j *Jobs) postExport(tx *store.Tx, e *ExportJob) error {
 	if err := j.Exports.Create(tx, e); err != nil {
 		return err
 	}
-	return work.Enqueue(tx, j.exportKind(), e.ID, payload{e.ID, tx.Actor()}, time.Time{})
+	return work.Enqueue(tx, j.exportKind(), e.ID, payload{e.ID, tx.Actor()}, e.RequestedStartDate)
 }
 
 func (j *Jobs) deleteImport(tx *store.Tx, i *ImportJob) error {

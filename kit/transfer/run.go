@@ -58,6 +58,16 @@ func (r *runtime) allowed(u string) error {
 	return nil
 }
 
+func (r *runtime) exists(tenant, file string) bool {
+	root, err := tenantRoot(r.get().Folder, tenant)
+	if err != nil {
+		return false // no folder: no file
+	}
+	defer root.Close()
+	_, err = root.Lstat(file)
+	return err == nil
+}
+
 func (r *runtime) discard(tenant, file string) {
 	root, err := tenantRoot(r.get().Folder, tenant)
 	if err != nil {
@@ -284,7 +294,7 @@ func (j *Jobs) write(ctx context.Context, db *store.DB, s store.Scope, c Config,
 		return 0, fmt.Errorf("export file: %w", err)
 	}
 	defer f.Close()
-	out := &writer{w: bufio.NewWriter(f), lines: task.ContentType == ndjsonType}
+	out := &writer{w: bufio.NewWriter(f), lines: typeOf(task.fileName()) == ndjsonType}
 	for _, content := range list {
 		if err := content.dump(ctx, db, s, where, out.add); err != nil {
 			return 0, err
@@ -380,11 +390,7 @@ func serveFile(w http.ResponseWriter, r *http.Request, folder, tenant string) er
 	if err != nil || !info.Mode().IsRegular() {
 		return missing
 	}
-	kind := jsonType
-	if path.Ext(name) == ".ndjson" {
-		kind = ndjsonType
-	}
-	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Type", typeOf(name))
 	w.Header().Set("Content-Disposition", "attachment")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "private, no-cache")

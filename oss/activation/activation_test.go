@@ -17,6 +17,7 @@ import (
 	"time"
 
 	edge "tandem/edge/hlr"
+	"tandem/edge/hlr/hlrtest"
 	"tandem/edge/lab"
 	"tandem/kit/fault"
 	"tandem/kit/store"
@@ -583,11 +584,61 @@ func TestAnElementThatWasNeverThere(t *testing.T) {
 	class(t, err, driver.Transient, "cannot be reached")
 }
 
+// A new configuration waits for the operations under way, not for those that wait for a place; they use the new one.
+func TestAReconfigurationDoesNotWaitForTheQueue(t *testing.T) {
+	w := &watch{}
+	s := open(t, sqlite(t), activation.Options{Drivers: w.drivers(), Patience: limit, Deadline: limit})
+	e := s.element()
+	e.Concurrency = 1
+	s.save(e)
+	release, reached := make(chan struct{}), make(chan struct{}, 10)
+	s.reg.SetFaults(func(edge.Command) lab.Fault {
+		reached <- struct{}{}
+		return lab.Fault{Action: lab.LateReply, Until: release}
+	})
+	var wg sync.WaitGroup
+	wg.Go(func() { s.ensure(sim(0)) })
+	<-reached
+	for n := 1; n < 20; n++ {
+		wg.Go(func() { s.ensure(sim(n)) })
+	}
+	for s.a.Counters()[0].Waiting < 19 {
+		must(t, s.ctx.Err())
+	}
+	s.reg.SetFaults(nil)
+	e.Concurrency = 5
+	s.save(e)
+	wg.Go(func() { s.ensure(sim(20)) })
+	for s.a.Counters()[0].Waiting < 20 {
+		must(t, s.ctx.Err())
+	}
+	close(release)
+	wg.Wait()
+	if w.opened.Load() != 2 || w.connections != 5 {
+		t.Errorf("%d drivers were made, the last with %d connections", w.opened.Load(), w.connections)
+	}
+	if n := s.a.Counters()[0]; n.Done != 21 {
+		t.Errorf("counters %+v", n)
+	}
+}
+
 // Activations a second through the whole room: resolve, gate, driver, read, change, read back, on one element of the lab.
 func BenchmarkActivations(b *testing.B) {
 	s := open(b, sqlite(b), activation.Options{})
+	activations(b, s)
+}
+
+// The same on the real register, which syncs every change to its own database.
+func BenchmarkActivationsOnTheRealElement(b *testing.B) {
+	s := open(b, sqlite(b), activation.Options{})
+	real := hlrtest.Start(b)
 	e := s.element()
+	e.Address, e.VTY = real.CTRL(), real.VTY()
 	s.save(e)
+	activations(b, s)
+}
+
+func activations(b *testing.B, s *site) {
 	var n atomic.Int64
 	b.SetParallelism(16)
 	b.ResetTimer()

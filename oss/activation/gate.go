@@ -27,7 +27,7 @@ type gate struct {
 	keys    turns
 	count   counts
 
-	// Held for reading by operations, for writing while the driver is replaced because the element was configured anew.
+	// Held for reading by operations under way, for writing while the driver is replaced because the element was configured anew.
 	mu      sync.RWMutex
 	element Element
 	asOf    time.Time     // when that was read
@@ -41,8 +41,8 @@ var errClosing = &driver.Error{Class: driver.Transient, Reason: "The program is 
 // do runs an operation on one key (empty: on all) when it is its turn.
 func (g *gate) do(ctx context.Context, r resolved, key string, op func(context.Context, driver.Driver) error) error {
 	e := r.element
-	if wait := g.breaker.open(); wait > 0 {
-		return g.refuse(e, wait)
+	if left := g.breaker.open(); left > 0 {
+		return g.refuse(e, left)
 	}
 	if g.count.waiting.Add(1) > maxWaiting {
 		g.count.waiting.Add(-1)
@@ -60,15 +60,14 @@ func (g *gate) do(ctx context.Context, r resolved, key string, op func(context.C
 	if err := g.adopt(e, r.at); err != nil {
 		return err
 	}
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	if err := g.slot(ctx); err != nil {
+	leave, err := g.enter(ctx)
+	if err != nil {
 		return g.gaveUp(e, err)
 	}
-	defer func() { <-g.slots }()
-	wait, probe := g.breaker.admit()
-	if wait > 0 {
-		return g.refuse(e, wait)
+	defer leave()
+	left, probe := g.breaker.admit()
+	if left > 0 {
+		return g.refuse(e, left)
 	}
 	waited()
 	return g.run(ctx, probe, op)
@@ -95,19 +94,38 @@ func (g *gate) run(ctx context.Context, probe bool, op func(context.Context, dri
 	return err
 }
 
-// slot waits for one of the element's places and for its rate.
-func (g *gate) slot(ctx context.Context) error {
+// enter waits for one of the element's places, without standing in the way of a new configuration, and then keeps the driver from being
+// replaced until leave.
+func (g *gate) enter(ctx context.Context) (leave func(), err error) {
+	for {
+		g.mu.RLock()
+		slots, limiter := g.slots, g.limiter
+		g.mu.RUnlock()
+		if err := wait(ctx, g.closing, slots, limiter); err != nil {
+			return nil, err
+		}
+		g.mu.RLock()
+		if g.slots == slots {
+			return func() { g.mu.RUnlock(); <-slots }, nil
+		}
+		g.mu.RUnlock() // the place was one of a driver that is gone
+		<-slots
+	}
+}
+
+// wait takes a place and waits for its turn by the rate.
+func wait(ctx context.Context, closing <-chan struct{}, slots chan struct{}, limiter *rate.Limiter) error {
 	select {
-	case g.slots <- struct{}{}:
+	case slots <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-g.closing:
+	case <-closing:
 		return errClosing
 	}
-	if g.limiter == nil {
+	if limiter == nil {
 		return nil
 	}
-	turn := g.limiter.Reserve()
+	turn := limiter.Reserve()
 	timer := time.NewTimer(turn.Delay())
 	defer timer.Stop()
 	var err error
@@ -116,17 +134,17 @@ func (g *gate) slot(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		err = ctx.Err()
-	case <-g.closing:
+	case <-closing:
 		err = errClosing
 	}
 	turn.Cancel()
-	<-g.slots
+	<-slots
 	return err
 }
 
-func (g *gate) refuse(e Element, wait time.Duration) error {
+func (g *gate) refuse(e Element, left time.Duration) error {
 	g.count.refused.Add(1)
-	return &driver.Error{Class: driver.Transient, RetryAfter: wait,
+	return &driver.Error{Class: driver.Transient, RetryAfter: left,
 		Reason: "Element " + e.Name + " does not answer and is left alone for a while"}
 }
 

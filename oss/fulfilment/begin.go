@@ -2,6 +2,7 @@ package fulfilment
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"tandem/fact"
@@ -293,7 +294,7 @@ func (p *planned) createServices(tx *store.Tx, so *ServiceOrder) error {
 
 // store writes the item, its claim on the service and its tasks.
 func (p *planned) store(tx *store.Tx, so *ServiceOrder, items []*planned) error {
-	if p.step != stepNothing {
+	if p.step != stepNothing && p.step != stepActivate { // nobody else knows a service that is being made
 		if _, err := tx.Exec("INSERT INTO fulfilment_claim (tenant, service, service_order) VALUES ($1, $2, $3)", p.service, so.ID); store.IsUnique(err, "fulfilment_claim") {
 			return fault.Clash("serviceBusy", "Another order is at work on service %q; wait for it or cancel it", p.service)
 		} else if err != nil {
@@ -315,9 +316,9 @@ func (p *planned) store(tx *store.Tx, so *ServiceOrder, items []*planned) error 
 		}
 	}
 	waits := len(p.after)
-	tx.Queue(`INSERT INTO fulfilment_item (tenant, service_order, item, n, service, action, step, state, open_tasks, graph, before, external, ends_in, reason, at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', '', $13)`,
-		so.ID, p.item.ID, p.n, p.service, p.item.Action, p.step, itemState(so.State), len(p.steps)+gate(waits), graph, before, external, store.Micros(tx.Now()))
+	tx.Queue(`INSERT INTO fulfilment_item (tenant, service_order, item, n, service, action, step, state, open_tasks, arrows, graph, before, external, ends_in, reason, at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $14, $10, $11, $12, '', '', $13)`,
+		so.ID, p.item.ID, p.n, p.service, p.item.Action, p.step, itemState(so.State), len(p.steps)+gate(waits), graph, before, external, store.Micros(tx.Now()), p.arrows(items))
 	return p.storeTasks(tx, so, items)
 }
 
@@ -327,6 +328,20 @@ func itemState(orderState string) string {
 		return Pending
 	}
 	return orderState
+}
+
+// arrows is 1 if any task of the item waits for another or is waited for: if not,
+// nobody needs to look for arrows when a task is done.
+func (p *planned) arrows(items []*planned) int {
+	if len(p.steps) > 1 || len(p.after) > 0 {
+		return 1
+	}
+	for _, o := range items {
+		if slices.Contains(o.after, p.n) {
+			return 1
+		}
+	}
+	return 0
 }
 
 // gate counts the one extra open task of an item that waits for others: it is

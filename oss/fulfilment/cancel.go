@@ -75,7 +75,7 @@ func (it itemRow) takeBack(tx *store.Tx, endsIn, reason string) error {
 			return err
 		}
 	}
-	tx.QueueOne("UPDATE fulfilment_item SET state = $4, open_tasks = $5, ends_in = $6, reason = $7, at = $8 WHERE tenant = $1 AND service_order = $2 AND item = $3",
+	tx.QueueOne("UPDATE fulfilment_item SET state = $4, open_tasks = $5, arrows = 1, ends_in = $6, reason = $7, at = $8 WHERE tenant = $1 AND service_order = $2 AND item = $3",
 		it.order, it.item, PendingCancellation, len(undo), endsIn, reason, now)
 	for i, id := range undo {
 		state := taskReady
@@ -91,7 +91,7 @@ func (it itemRow) takeBack(tx *store.Tx, endsIn, reason string) error {
 			return err
 		}
 	}
-	it.endsIn, it.reason, it.state = endsIn, reason, PendingCancellation
+	it.endsIn, it.reason, it.state, it.arrows = endsIn, reason, PendingCancellation, true
 	if len(undo) == 0 {
 		return takenBack(tx, it)
 	}

@@ -14,18 +14,27 @@ import (
 // itemRow is a row of fulfilment_item.
 type itemRow struct {
 	order, item, service, action, step, state string
+	arrows                                    bool // tasks or items wait for one another
 	graph, before                             *Graph
 	external                                  fact.External
 	endsIn, reason                            string
 }
 
-const selectItem = "SELECT service_order, item, service, action, step, state, graph, before, external, ends_in, reason FROM fulfilment_item WHERE tenant = $1 AND "
+const (
+	itemColumns = "service_order, item, service, action, step, state, arrows, graph, before, external, ends_in, reason"
+	selectItem  = "SELECT " + itemColumns + " FROM fulfilment_item WHERE tenant = $1 AND "
+)
 
-func scanItem(r interface{ Scan(...any) error }) (it itemRow, err error) {
+func scanItem(r interface{ Scan(...any) error }) (itemRow, error) { return scanItemWith(r) }
+
+// scanItemWith scans further columns that stand before those of the item.
+func scanItemWith(r interface{ Scan(...any) error }, first ...any) (it itemRow, err error) {
 	var graph, before, ext []byte
-	if err = r.Scan(&it.order, &it.item, &it.service, &it.action, &it.step, &it.state, &graph, &before, &ext, &it.endsIn, &it.reason); err != nil {
+	var arrows int64
+	if err = r.Scan(append(first, &it.order, &it.item, &it.service, &it.action, &it.step, &it.state, &arrows, &graph, &before, &ext, &it.endsIn, &it.reason)...); err != nil {
 		return it, err
 	}
+	it.arrows = arrows == 1
 	if graph != nil {
 		it.graph = &Graph{}
 		if err = tmf.Decode(graph, it.graph); err != nil {
@@ -48,11 +57,7 @@ func loadItem(tx *store.Tx, order, item string) (itemRow, error) {
 
 // finishItem ends an item whose last task is closed: completed, or, if it was
 // being taken back, cancelled or failed.
-func finishItem(tx *store.Tx, order, item string) error {
-	it, err := loadItem(tx, order, item)
-	if err != nil {
-		return err
-	}
+func finishItem(tx *store.Tx, it itemRow) error {
 	if it.state == PendingCancellation {
 		return takenBack(tx, it)
 	}
@@ -86,12 +91,17 @@ func complete(tx *store.Tx, it itemRow) error {
 func (it itemRow) end(tx *store.Tx, state, reason string) error {
 	tx.QueueOne("UPDATE fulfilment_item SET state = $4, reason = $5, at = $6 WHERE tenant = $1 AND service_order = $2 AND item = $3",
 		it.order, it.item, state, reason, store.Micros(tx.Now()))
-	tx.Queue("DELETE FROM fulfilment_claim WHERE tenant = $1 AND service = $2 AND service_order = $3", it.service, it.order)
+	if it.step != stepActivate {
+		tx.Queue("DELETE FROM fulfilment_claim WHERE tenant = $1 AND service = $2 AND service_order = $3", it.service, it.order)
+	}
 	outbox.Tell(tx, fact.ServiceOrderItemDone{ServiceOrder: it.order, Item: it.item, External: it.external, State: state, Reason: reason})
 	if err := progress(tx, it.order, it.item, state, reason); err != nil {
 		return err
 	}
-	if state == Completed {
+	switch {
+	case !it.arrows:
+		return nil
+	case state == Completed:
 		return startBehind(tx, itemDone(it.order, it.item))
 	}
 	return failBehind(tx, it)

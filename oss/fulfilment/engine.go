@@ -172,16 +172,21 @@ func taskSucceeded(tx *store.Tx, t task, seen string) error {
 // closeTask counts a task as closed: the tasks behind it may start, and the item
 // is complete with its last one.
 func closeTask(tx *store.Tx, t task) error {
-	if err := startBehind(tx, t.id); err != nil {
-		return err
-	}
 	var open int64
-	err := tx.Row("UPDATE fulfilment_item SET open_tasks = open_tasks - 1 WHERE tenant = $1 AND service_order = $2 AND item = $3 RETURNING open_tasks",
-		t.order, t.item).Scan(&open)
-	if err != nil || open > 0 {
+	it, err := scanItemWith(tx.Row("UPDATE fulfilment_item SET open_tasks = open_tasks - 1 WHERE tenant = $1 AND service_order = $2 AND item = $3 RETURNING open_tasks, "+itemColumns,
+		t.order, t.item), &open)
+	if err != nil {
 		return err
 	}
-	return finishItem(tx, t.order, t.item)
+	if it.arrows {
+		if err := startBehind(tx, t.id); err != nil {
+			return err
+		}
+	}
+	if open > 0 {
+		return nil
+	}
+	return finishItem(tx, it)
 }
 
 // startBehind starts the tasks that waited for id alone. A gate needs no

@@ -264,7 +264,7 @@ func (it itemRow) replan(tx *store.Tx, chars []tmf.Characteristic) error {
 	if err != nil {
 		return err
 	}
-	tx.QueueOne("UPDATE fulfilment_item SET graph = $4, open_tasks = $5 WHERE tenant = $1 AND service_order = $2 AND item = $3", it.order, it.item, graph, len(p.steps))
+	tx.QueueOne("UPDATE fulfilment_item SET graph = $4, open_tasks = $5, arrows = 1 WHERE tenant = $1 AND service_order = $2 AND item = $3", it.order, it.item, graph, len(p.steps))
 	return p.storeTasks(tx, so, nil)
 }
 

@@ -72,11 +72,30 @@ func AddSIMs(tx *store.Tx, pool string, sims []SIM) error {
 // ReserveSIM keeps a SIM for the holder: the one with the ICCID, or with "" the
 // next free one of the pool. Refusals as of Reserve.
 func ReserveSIM(tx *store.Tx, pool, iccid, holder string, until time.Time) (SIM, error) {
+	if iccid == "" {
+		s, err := nextSIM(tx, pool, holder, until)
+		if err != store.ErrNotFound {
+			return s, err
+		}
+	}
 	iccid, err := simShelf.reserve(tx, SIMs, pool, iccid, holder, until)
 	if err != nil {
 		return SIM{}, err
 	}
 	return SIMOf(tx, iccid)
+}
+
+// nextSIM reserves the next free SIM that nobody else is taking, and reads it, in
+// one statement; store.ErrNotFound if there is none.
+func nextSIM(tx *store.Tx, pool, holder string, until time.Time) (s SIM, err error) {
+	if err := checkHolder(tx, holder, until); err != nil {
+		return s, err
+	}
+	var at int64
+	err = tx.Row(simShelf.takeNext(tx.Dialect().SkipLocked())+", imsi, form, algorithm, sealed, pool, state, holder, until", SIMs, pool, holder, store.Micros(until)).
+		Scan(&s.ICCID, &s.IMSI, &s.Form, &s.Algorithm, &s.Sealed, &s.Pool, &s.State, &s.Holder, &at)
+	s.Until = store.Instant(at)
+	return s, err
 }
 
 // AssignSIM is Assign for a SIM.

@@ -156,12 +156,35 @@ func faultRuleFailed(p *program, reason string) error {
 // transaction at a time change them. Marks are unique for ever: one that was
 // rolled back never comes again with other content.
 func lockGeneration(tx *store.Tx) error {
-	_, err := tx.Exec("INSERT INTO spec_generation (tenant, mark) VALUES ($1, $2) ON CONFLICT (tenant) DO UPDATE SET mark = excluded.mark", tmf.NewID())
+	fresh := tmf.NewID()
+	_, err := tx.Exec("INSERT INTO spec_generation (tenant, mark) VALUES ($1, $2) ON CONFLICT (tenant) DO UPDATE SET mark = excluded.mark", fresh)
+	if err != nil {
+		return err
+	}
+	kept, err := tx.Memo(generationKey{}, func() (any, error) { return new(string), nil })
+	if err == nil {
+		*kept.(*string) = fresh
+	}
 	return err
 }
 
-// generation is the mark of the tenant's specifications, "" if there are none.
+// generation is the mark of the tenant's specifications as the transaction first
+// saw it, "" if there are none.
 func generation(tx *store.Tx) (mark string, err error) {
+	kept, err := tx.Memo(generationKey{}, func() (any, error) {
+		mark, err := readGeneration(tx)
+		return &mark, err
+	})
+	if err != nil {
+		return "", err
+	}
+	return *kept.(*string), nil
+}
+
+// generationKey is under which a transaction remembers the mark it saw.
+type generationKey struct{}
+
+func readGeneration(tx *store.Tx) (mark string, err error) {
 	err = tx.Row("SELECT mark FROM spec_generation WHERE tenant = $1").Scan(&mark)
 	if err == store.ErrNotFound {
 		return "", nil

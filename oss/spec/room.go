@@ -86,10 +86,10 @@ var (
 
 // Import and export jobs of the two catalogues; app gives them a runner and a folder.
 var (
-	ServiceJobs = transfer.New(&ServiceCatalogAPI, "spec_service", transfer.Of(&ServiceSpecifications), transfer.Of(&ServiceCandidates),
-		transfer.Of(&ServiceCategories), transfer.Of(&ServiceCatalogs))
-	ResourceJobs = transfer.New(&ResourceCatalogAPI, "spec_resource", transfer.Of(&ResourceSpecifications), transfer.Of(&ResourceCandidates),
-		transfer.Of(&ResourceCategories), transfer.Of(&ResourceCatalogs))
+	ServiceJobs = transfer.New(&ServiceCatalogAPI, "spec_service", transfer.Of(&ServiceSpecifications, "CustomerFacingServiceSpecification", "ResourceFacingServiceSpecification"),
+		transfer.Of(&ServiceCandidates), transfer.Of(&ServiceCategories), transfer.Of(&ServiceCatalogs))
+	ResourceJobs = transfer.New(&ResourceCatalogAPI, "spec_resource", transfer.Of(&ResourceSpecifications, "LogicalResourceSpecification", "PhysicalResourceSpecification"),
+		transfer.Of(&ResourceCandidates), transfer.Of(&ResourceCategories), transfer.Of(&ResourceCatalogs))
 )
 
 // Kinds are the room's resources.

@@ -159,7 +159,7 @@ func Load(tx *store.Tx, serviceSpecID string) (*Tree, error) {
 		}
 		// A reader sees each statement's newest state: a tree that was read while
 		// specifications changed may be half old, half new.
-		after, err := generation(tx)
+		after, err := readGeneration(tx)
 		if err != nil {
 			return nil, err
 		}

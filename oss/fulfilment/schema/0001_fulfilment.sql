@@ -10,6 +10,7 @@ CREATE TABLE fulfilment_item (
 	step TEXT NOT NULL,
 	state TEXT NOT NULL CHECK (state IN ('pending', 'inProgress', 'held', 'completed', 'failed', 'cancelled', 'pendingCancellation')),
 	open_tasks BIGINT NOT NULL CHECK (open_tasks >= 0),
+	arrows BIGINT NOT NULL CHECK (arrows IN (0, 1)),
 	graph JSON,
 	before JSON,
 	external JSON,
