@@ -56,6 +56,7 @@ type Config struct {
 	Profile     bool // serve /debug/pprof
 	Log         *slog.Logger
 	Clock       func() time.Time
+	Around      func(durable bool) // of every commit, see store.Config: tests end the process there
 }
 
 // App is a running node.
@@ -133,7 +134,7 @@ func New(ctx context.Context, c Config) (a *App, err error) {
 }
 
 func (a *App) openStore(ctx context.Context) (err error) {
-	c := store.Config{URL: a.Database, Conns: a.Conns, Clock: a.Clock, Log: a.Log}
+	c := store.Config{URL: a.Database, Conns: a.Conns, Clock: a.Clock, Log: a.Log, Around: a.Around}
 	if a.Database == "" {
 		c.Path = filepath.Join(a.Data, "tandem.db")
 	}

@@ -3,10 +3,10 @@ package app
 import (
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 
@@ -18,20 +18,17 @@ import (
 	"tandem/oss/inventory"
 )
 
-// Stock is how numbers and SIM cards come into the pools (TMF685) from outside.
-// No TM Forum API carries the keys of cards: they are taken here, sealed before
-// they are stored, and shown, logged or told to nobody again.
+// SIM cards come into a pool (TMF685) through this route: no TM Forum API carries
+// the keys of cards. They are sealed before they are stored, and shown, logged or
+// told to nobody again. Numbers come by TMF685's push.
 //
-//	POST /tandem-api/stock/v1/number   {"pool":"msisdn","first":"4917...","last":"4917..."} or {"pool","values":[...]}
-//	POST /tandem-api/stock/v1/simCard  {"pool":"sim","cards":[{"iccid","imsi","k","opc","form"}]}
-const stockBase = "/tandem-api/stock/v1/"
+//	POST /tandem-api/stock/v1/simCard  {"pool":"sim","cards":[{"iccid":"8949...","imsi":"26201...","k":"00..","opc":"00.."}]}
+const stockRoute = "/tandem-api/stock/v1/simCard"
 
-const maxStockBody = 4 << 20 // bytes: some twenty thousand cards
-
-func (a *App) stockRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("POST "+stockBase+"number", a.stock("number", addNumbers))
-	mux.HandleFunc("POST "+stockBase+"simCard", a.stock("simCard", a.addCards))
-}
+const (
+	maxStockBody = 1 << 20 // bytes: some five thousand cards
+	cardKind     = "simCard"
+)
 
 // delivery is what came in, as it is answered and audited: without what is secret.
 type delivery struct {
@@ -41,29 +38,27 @@ type delivery struct {
 	Last  string `json:"last"`
 }
 
-// stock answers a delivery of one kind; take writes it. Who may do so has the
-// permission to create this kind in TMF685.
-func (a *App) stock(kind string, take func(*store.Tx, []byte) (delivery, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		d, err := a.deliver(w, r, kind, take)
-		if err != nil {
-			tmf.WriteError(w, r, err)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(http.StatusCreated)
-		_ = json.MarshalWrite(w, d) // the client went away: nobody is left to tell
+// postCards answers a delivery of cards. Who may send one has the permission to
+// create a simCard in TMF685.
+func (a *App) postCards(w http.ResponseWriter, r *http.Request) {
+	d, err := a.takeCards(w, r)
+	if err != nil {
+		tmf.WriteError(w, r, err)
+		return
 	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusCreated)
+	_ = json.MarshalWrite(w, d) // the client went away: nobody is left to tell
 }
 
-func (a *App) deliver(w http.ResponseWriter, r *http.Request, kind string, take func(*store.Tx, []byte) (delivery, error)) (d delivery, err error) {
+func (a *App) takeCards(w http.ResponseWriter, r *http.Request) (d delivery, err error) {
 	caller, err := a.Guard.Authenticate(r)
 	if err != nil {
 		return d, err
 	}
-	if !caller.Allow(inventory.PoolAPI.ID, kind, tmf.VerbCreate) {
-		return d, fault.Denied("notAllowed", "You may not add a %s; ask your administrator for the permission", kind)
+	if !caller.Allow(inventory.PoolAPI.ID, cardKind, tmf.VerbCreate) {
+		return d, fault.Denied("notAllowed", "You may not add SIM cards; ask your administrator for the permission")
 	}
 	if mt, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mt != "application/json" {
 		return d, fault.New(fault.Unsupported, "unsupportedMediaType", "POST takes application/json")
@@ -76,40 +71,12 @@ func (a *App) deliver(w http.ResponseWriter, r *http.Request, kind string, take 
 		return d, fault.BadInput("bodyIncomplete", "The request body ended early")
 	}
 	err = a.DB.Write(r.Context(), store.Scope{Tenant: caller.Tenant, Actor: caller.Actor}, func(tx *store.Tx) error {
-		if d, err = take(tx, body); err != nil {
+		if d, err = a.addCards(tx, body); err != nil {
 			return err
 		}
-		return access.Audit(tx, "stock."+kind, "pool:"+d.Pool, nil, d)
+		return access.Audit(tx, "stock."+cardKind, "pool:"+d.Pool, nil, d)
 	})
 	return d, err
-}
-
-// readDelivery reads a body; its refusal does not quote the body, which may hold keys.
-func readDelivery(body []byte, v any) error {
-	if err := json.Unmarshal(body, v, json.RejectUnknownMembers(true)); err != nil {
-		return fault.BadInput("malformedJSON", "The body is not a delivery: an object with the attributes of this route and nothing else")
-	}
-	return nil
-}
-
-func addNumbers(tx *store.Tx, body []byte) (delivery, error) {
-	var in struct {
-		Pool   string   `json:"pool"`
-		First  string   `json:"first"`
-		Last   string   `json:"last"`
-		Values []string `json:"values"`
-	}
-	if err := readDelivery(body, &in); err != nil {
-		return delivery{}, err
-	}
-	if n := len(in.Values); n > 0 && in.First == "" && in.Last == "" {
-		return delivery{in.Pool, n, in.Values[0], in.Values[n-1]}, inventory.AddNumbers(tx, in.Pool, in.Values)
-	}
-	if len(in.Values) > 0 {
-		return delivery{}, fault.BadInput("ambiguousDelivery", "Give either first and last, or values")
-	}
-	n, err := inventory.AddRange(tx, in.Pool, in.First, in.Last)
-	return delivery{in.Pool, n, in.First, in.Last}, err
 }
 
 func (a *App) addCards(tx *store.Tx, body []byte) (delivery, error) {
@@ -123,8 +90,11 @@ func (a *App) addCards(tx *store.Tx, body []byte) (delivery, error) {
 			Form  string `json:"form"`
 		} `json:"cards"`
 	}
-	if err := readDelivery(body, &in); err != nil {
-		return delivery{}, err
+	if err := json.Unmarshal(body, &in, json.RejectUnknownMembers(true)); err != nil { // the error would quote the body
+		return delivery{}, fault.BadInput("malformedJSON", "The body is not a delivery: pool, and cards with iccid, imsi, k, opc and form")
+	}
+	if strings.ContainsRune(in.Pool, 0) {
+		return delivery{}, fault.BadInput("badText", "pool contains a NUL character")
 	}
 	if len(in.Cards) == 0 {
 		return delivery{}, fault.BadInput("mandatoryAttributeMissing", "cards is required")
@@ -142,7 +112,7 @@ func (a *App) addCards(tx *store.Tx, body []byte) (delivery, error) {
 		}
 	}
 	if err := mobile.AddCardsTo(tx, a.Sealer, in.Pool, cards); err != nil {
-		return delivery{}, fmt.Errorf("SIM cards: %w", err)
+		return delivery{}, err
 	}
 	return delivery{in.Pool, len(cards), cards[0].ICCID, cards[len(cards)-1].ICCID}, nil
 }

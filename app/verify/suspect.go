@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -111,7 +112,7 @@ func (v *run) lookAgain() error {
 		if s.built != (id{}) && built[s.built] {
 			continue
 		}
-		if awaits[s.Kind] && s.about(unheard) {
+		if slices.Contains(follow[KindFact], s.Kind) && s.about(unheard, "") {
 			v.sum.OnTheWay++
 			continue
 		}
@@ -128,10 +129,10 @@ func (v *run) lookAgain() error {
 	return nil
 }
 
-// about says whether one of the suspect's ids is in a set.
-func (s suspect) about(set map[id]bool) bool {
+// about says whether a set has one of the suspect's ids, noted for a kind.
+func (s suspect) about(set map[id]bool, kind string) bool {
 	for _, x := range s.ids() {
-		if x != "" && set[digest(s.Tenant, x)] {
+		if x != "" && set[digest(s.Tenant, kind, x)] {
 			return true
 		}
 	}
@@ -165,7 +166,7 @@ func (v *run) unheard() (map[id]bool, error) {
 		v.sum.Unheard++
 		for _, x := range subjectOf(u.Body).ids(u.Key) {
 			if x != "" {
-				set[digest(u.Tenant, x)] = true
+				set[digest(u.Tenant, "", x)] = true
 			}
 		}
 		return nil
@@ -217,13 +218,13 @@ func (v *run) builtNow() (map[id]bool, error) {
 
 // report tells a mismatch, with its money, unless a reported cause explains it.
 func (v *run) report(s suspect) error {
-	if follows[s.Kind] && s.about(v.explained) {
+	if s.about(v.explained, s.Kind) {
 		return nil
 	}
-	if explains[s.Kind] {
+	for _, kind := range follow[s.Kind] {
 		for _, x := range s.ids() {
 			if x != "" {
-				v.explained[digest(s.Tenant, x)] = true
+				v.explained[digest(s.Tenant, kind, x)] = true
 			}
 		}
 	}

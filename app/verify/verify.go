@@ -45,14 +45,13 @@ const (
 	KindOrder   = "order"   // an order stands still, or contradicts its service order
 )
 
-// explains says which kinds are a cause of others, follows which may be a
-// consequence, awaits which become right when a fact is heard. What the network
-// wing says of itself is true at once: it is written in one transaction.
-var (
-	explains = map[string]bool{KindFact: true, KindService: true}
-	follows  = map[string]bool{KindProduct: true, KindBilling: true, KindPool: true, KindOrder: true}
-	awaits   = map[string]bool{KindProduct: true, KindBilling: true, KindOrder: true}
-)
+// follow says of which kinds a mismatch may be the whole cause. What the network
+// wing says of itself does not depend on facts: it is written in one transaction.
+var follow = map[string][]string{
+	KindFact:    {KindProduct, KindBilling, KindOrder},
+	KindService: {KindProduct, KindBilling, KindOrder, KindPool},
+	KindProduct: {KindBilling},
+}
 
 // Mismatch is one disagreement that lasts.
 type Mismatch struct {
@@ -149,7 +148,7 @@ type run struct {
 	tenants  []string
 	suspects []suspect
 
-	explained map[id]bool            // what a reported cause is about
+	explained map[id]bool            // kinds and ids that a reported cause explains
 	counted   map[id]bool            // products whose money is in the sum
 	money     map[string]money.Tally // by currency
 

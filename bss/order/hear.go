@@ -1,6 +1,7 @@
 package order
 
 import (
+	"slices"
 	"strings"
 
 	"tandem/bss/subscription"
@@ -8,6 +9,7 @@ import (
 	"tandem/kit/outbox"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
+	"tandem/oss/fulfilment"
 )
 
 // ItemDone hears that a service order item has ended: its line is done, perhaps
@@ -16,37 +18,77 @@ func ItemDone(tx *store.Tx, f fact.ServiceOrderItemDone) error {
 	if f.External.Order == "" {
 		return nil
 	}
-	n, err := tx.Exec("UPDATE order_line SET state = $4, reason = $5 WHERE tenant = $1 AND product_order = $2 AND line = $3 AND state = 'open'",
-		f.External.Order, f.Item, f.State, f.Reason)
-	if err != nil || n == 0 {
-		return err // heard before
+	l, lines, err := closeLine(tx, f)
+	if err == store.ErrNotFound {
+		return nil // heard before
 	}
-	if err := unwind(tx, f); err != nil {
+	if err != nil {
 		return err
 	}
-	lines, err := linesOf(tx, f.External.Order)
-	if err != nil {
+	if err := unwind(tx, l.action, f); err != nil {
 		return err
 	}
 	o, err := ProductOrders.Edit(tx, f.External.Order, func(o *ProductOrder) error {
 		o.follow(tx, lines, f)
 		return nil
 	})
-	if err == nil && final[o.State] {
-		ended(tx, o)
+	if err != nil || !final[o.State] {
+		return err
 	}
-	return err
+	ended(tx, o)
+	return endHalfBuilt(tx, o, f.ServiceOrder)
+}
+
+// endHalfBuilt takes out of the network what was built for products that could
+// not be built as a whole: nobody would ever pay for it.
+func endHalfBuilt(tx *store.Tx, o *ProductOrder, serviceOrder string) error {
+	failed := map[string]bool{}
+	for _, it := range o.ProductOrderItem {
+		failed[it.ID] = it.Action == Add && (it.State == Failed || it.State == Cancelled)
+	}
+	if !slices.ContainsFunc(o.ProductOrderItem, func(it Item) bool { return failed[it.ID] }) {
+		return nil
+	}
+	so, err := fulfilment.ServiceOrders.Get(tx, serviceOrder)
+	if err != nil {
+		return err
+	}
+	broken := map[string]bool{} // products of which a part is missing
+	for _, si := range so.ServiceOrderItem {
+		if si.External != nil && failed[si.External.Item] && si.State != fulfilment.Completed {
+			broken[si.External.Product] = true
+		}
+	}
+	undo := &fulfilment.ServiceOrder{RelatedParty: so.RelatedParty, Description: "Ends what product order " + o.ID + " could not complete"}
+	for _, si := range so.ServiceOrderItem {
+		if si.External != nil && broken[si.External.Product] && si.State == fulfilment.Completed {
+			undo.ServiceOrderItem = append(undo.ServiceOrderItem, fulfilment.ServiceOrderItem{ID: si.ID, Action: fulfilment.Delete,
+				Service: &fulfilment.Service{ID: si.Service.ID}, External: &fact.External{Product: si.External.Product}})
+		}
+	}
+	if len(undo.ServiceOrderItem) == 0 {
+		return nil
+	}
+	return fulfilment.Begin(tx, undo)
+}
+
+// closeLine notes how a line ended, and gives all lines of its order;
+// store.ErrNotFound if it had ended before.
+func closeLine(tx *store.Tx, f fact.ServiceOrderItemDone) (l lineState, lines []lineState, err error) {
+	var n int64
+	err = tx.Row("UPDATE order_line SET state = $4, reason = $5 WHERE tenant = $1 AND product_order = $2 AND line = $3 AND state = 'open' RETURNING item, state, reason, action, lines",
+		f.External.Order, f.Item, f.State, f.Reason).Scan(&l.item, &l.state, &l.reason, &l.action, &n)
+	if err != nil || n == 1 {
+		return l, []lineState{l}, err
+	}
+	lines, err = linesOf(tx, f.External.Order)
+	return l, lines, err
 }
 
 // unwind brings the product of a line that failed back to what the network says.
-func unwind(tx *store.Tx, f fact.ServiceOrderItemDone) error {
+func unwind(tx *store.Tx, action string, f fact.ServiceOrderItemDone) error {
 	if f.State == Completed {
 		return nil
-	}
-	var action string
-	err := tx.Row("SELECT action FROM order_line WHERE tenant = $1 AND product_order = $2 AND line = $3", f.External.Order, f.Item).Scan(&action)
-	if err != nil {
-		return err
 	}
 	switch {
 	case action == Delete:
@@ -65,12 +107,12 @@ func unwind(tx *store.Tx, f fact.ServiceOrderItemDone) error {
 	return subscription.Mark(tx, f.External.Product, status)
 }
 
-type lineState struct{ item, state, reason string }
+type lineState struct{ item, state, reason, action string }
 
 func linesOf(tx *store.Tx, order string) ([]lineState, error) {
-	rows, err := tx.Query("SELECT item, state, reason FROM order_line WHERE tenant = $1 AND product_order = $2 ORDER BY line", order)
+	rows, err := tx.Query("SELECT item, state, reason, action FROM order_line WHERE tenant = $1 AND product_order = $2 ORDER BY line", order)
 	return store.Collect(rows, err, func(r store.Rows) (l lineState, err error) {
-		err = r.Scan(&l.item, &l.state, &l.reason)
+		err = r.Scan(&l.item, &l.state, &l.reason, &l.action)
 		return l, err
 	})
 }

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"slices"
 
 	"tandem/kit/store"
 )
@@ -17,7 +18,7 @@ func (b *Bus) Passed(ctx context.Context) error {
 	return b.reach(ctx, end)
 }
 
-// Unheard is a fact that at least one hearer has not passed yet.
+// Unheard is a fact that at least one hearer it concerns has not passed yet.
 type Unheard struct {
 	Seq                     int64
 	Tenant, Fact, Key, Body string
@@ -25,16 +26,20 @@ type Unheard struct {
 
 const behindPage = 1000 // facts read at once
 
-// Unheard calls f with every fact that some hearer of the score has not passed.
-// It needs no started bus: after a stop it says what is still to be heard.
+// Unheard calls f with every fact that a hearer it concerns has not passed. It
+// needs no started bus: after a stop it says what is still to be heard. Parked
+// facts do not count: they are passed.
 func (b *Bus) Unheard(ctx context.Context, f func(Unheard) error) error {
-	after, err := b.slowest(ctx)
+	at, after, err := b.positions(ctx)
 	for err == nil {
 		var page []Unheard
 		if page, err = b.factsAfter(ctx, after); err != nil || len(page) == 0 {
 			return err
 		}
 		for _, u := range page {
+			if !b.awaited(at, u) {
+				continue
+			}
 			if err := f(u); err != nil {
 				return err
 			}
@@ -44,10 +49,16 @@ func (b *Bus) Unheard(ctx context.Context, f func(Unheard) error) error {
 	return err
 }
 
-// slowest is how far the hearer has come that has come least far. One that was
-// never started begins where facts were pruned.
-func (b *Bus) slowest(ctx context.Context) (seq int64, err error) {
-	at := map[string]int64{}
+// awaited says whether a hearer of the fact stands before it. The others' rows
+// may lag behind facts that do not concern them.
+func (b *Bus) awaited(at map[string]int64, u Unheard) bool {
+	return slices.ContainsFunc(b.hearers, func(h *hearer) bool { return h.ears[u.Fact] != nil && at[h.name] < u.Seq })
+}
+
+// positions are how far the hearers have come, and the least of these. One that
+// was never started begins where facts were pruned.
+func (b *Bus) positions(ctx context.Context) (at map[string]int64, least int64, err error) {
+	at = map[string]int64{}
 	err = b.db.Read(ctx, store.Scope{}, func(tx *store.Tx) error {
 		rows, err := tx.System().Query("SELECT hearer, seq FROM outbox_cursor")
 		_, err = store.Collect(rows, err, func(r store.Rows) (name string, err error) {
@@ -58,19 +69,15 @@ func (b *Bus) slowest(ctx context.Context) (seq int64, err error) {
 		})
 		return err
 	})
-	if err != nil {
-		return 0, err
-	}
 	for i, h := range b.hearers {
-		n, known := at[h.name]
-		if !known {
-			n = at[""]
+		if _, known := at[h.name]; !known {
+			at[h.name] = at[""]
 		}
-		if i == 0 || n < seq {
-			seq = n
+		if i == 0 || at[h.name] < least {
+			least = at[h.name]
 		}
 	}
-	return seq, nil
+	return at, least, err
 }
 
 func (b *Bus) factsAfter(ctx context.Context, seq int64) (page []Unheard, err error) {

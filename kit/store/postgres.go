@@ -30,6 +30,12 @@ func openPostgres(ctx context.Context, c Config, db *DB) (*postgresEngine, error
 	cfg.MaxConns = int32(c.Conns)
 	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
 	cfg.ConnConfig.RuntimeParams["application_name"] = "tandem"
+	// Statements are prepared once, often while a table is still empty, and keep
+	// their plan until its statistics change. Every statement of the house has an
+	// index to go by: a plan that scans or hashes a whole table is never meant.
+	for _, plan := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin"} {
+		cfg.ConnConfig.RuntimeParams[plan] = "off"
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -99,6 +105,7 @@ func (e *postgresEngine) writeOnce(ctx context.Context, s Scope, fn func(*Tx) er
 	tx := &Tx{db: e.db, session: p, ctx: ctx, scope: s, now: e.db.Now(), dialect: Postgres, writes: true}
 	err = safely(fn, tx)
 	if err == nil {
+		e.db.around(false)
 		p.queue("COMMIT", nil, -1)
 		err = p.flush()
 	}
@@ -110,6 +117,7 @@ func (e *postgresEngine) writeOnce(ctx context.Context, s Scope, fn func(*Tx) er
 		}
 		return err
 	}
+	e.db.around(true)
 	for _, f := range tx.commit {
 		f()
 	}

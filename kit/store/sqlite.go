@@ -206,7 +206,11 @@ func (e *sqliteEngine) oneByOne(batch []*writeRequest) ([]*writeRequest, error) 
 }
 
 func (e *sqliteEngine) commit() error {
+	e.db.around(false)
 	_, err := e.writer.exec("COMMIT", nil)
+	if err == nil {
+		e.db.around(true)
+	}
 	return err
 }
 

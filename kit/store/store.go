@@ -17,6 +17,10 @@ type Config struct {
 	Conns int              // PostgreSQL connections, or SQLite readers; 0: a default
 	Clock func() time.Time // tests freeze it; nil: time.Now
 	Log   *slog.Logger
+
+	// Around is called before every commit (durable false) and after it (true):
+	// tests end the process there. nil: nothing.
+	Around func(durable bool)
 }
 
 // Errors a room may meet. Everything else is a defect or an outage.
@@ -68,12 +72,16 @@ type DB struct {
 	dialect Dialect
 	clock   func() time.Time
 	log     *slog.Logger
+	around  func(durable bool)
 	closed  sync.Once
 }
 
 // Open opens or creates the store.
 func Open(ctx context.Context, c Config) (*DB, error) {
-	db := &DB{clock: c.Clock, log: c.Log}
+	db := &DB{clock: c.Clock, log: c.Log, around: c.Around}
+	if db.around == nil {
+		db.around = func(bool) {}
+	}
 	if db.clock == nil {
 		db.clock = time.Now
 	}

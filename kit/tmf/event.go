@@ -139,7 +139,7 @@ func (h *Hub) read(ctx context.Context, s subscription, upto int64) (out []event
 			}
 			c.meta, c.tenant = k.Meta(), s.tenant
 			if c.payload = c.before; c.op != opDelete {
-				if c.payload, err = after(tx, c.meta.Table, c.event); err != nil {
+				if c.payload, err = after(tx, c.meta, c.resource, c.seq); err != nil {
 					return err
 				}
 			}
@@ -153,18 +153,17 @@ func (h *Hub) read(ctx context.Context, s subscription, upto int64) (out []event
 	return out, err
 }
 
-// after is the document a change left behind: the next change's before, or the
-// document as it stands.
-func after(tx *store.Tx, table string, e event) (doc []byte, err error) {
-	err = tx.Row(`SELECT before FROM tmf_change WHERE tenant = $1 AND id = $2 AND kind = $3 AND seq > $4 ORDER BY seq LIMIT 1`,
-		e.resource, e.kind, e.seq).Scan(&doc)
+// after is the document that a change, one that is no deletion, left behind: the
+// next change's before, or the document as it stands.
+func after(tx *store.Tx, m Meta, id string, seq int64) (doc []byte, err error) {
+	const next = `SELECT before FROM tmf_change WHERE tenant = $1 AND id = $2 AND kind = $3 AND api = $4 AND seq > $5 ORDER BY seq LIMIT 1`
+	err = tx.Row(next, id, m.Name, m.API.ID, seq).Scan(&doc)
 	if err == store.ErrNotFound {
-		err = tx.Row("SELECT doc FROM "+table+" WHERE tenant = $1 AND id = $2", e.resource).Scan(&doc)
+		err = tx.Row("SELECT doc FROM "+m.Table+" WHERE tenant = $1 AND id = $2", id).Scan(&doc)
 	}
 	if err == store.ErrNotFound {
 		// Deleted between the two reads: the delete's record now has the document.
-		err = tx.Row(`SELECT before FROM tmf_change WHERE tenant = $1 AND id = $2 AND kind = $3 AND seq > $4 ORDER BY seq LIMIT 1`,
-			e.resource, e.kind, e.seq).Scan(&doc)
+		err = tx.Row(next, id, m.Name, m.API.ID, seq).Scan(&doc)
 	}
 	return doc, err
 }

@@ -83,7 +83,8 @@ type Kind[T any, P Pointer[T]] struct {
 	OnPost   func(tx *store.Tx, p P) error
 	OnPatch  func(tx *store.Tx, old, new P) error
 	OnDelete func(tx *store.Tx, old P) error
-	// View changes what a reader is shown, e.g. to hide what only machines may see.
+	// View changes what a reader is shown, e.g. to leave out what only machines use. It
+	// is no lock: filters and patches see the whole resource, so a secret has no place in it.
 	View func(p P)
 
 	once  sync.Once

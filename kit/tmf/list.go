@@ -51,6 +51,9 @@ func (k *Kind[T, P]) Count(tx *store.Tx, w Where) (int64, error) {
 
 func (k *Kind[T, P]) listDocs(tx *store.Tx, q *Query) (page, error) {
 	docs, total, err := k.find(tx, q, true)
+	for i := 0; err == nil && k.View != nil && i < len(docs); i++ {
+		docs[i].body, err = k.present(docs[i].body)
+	}
 	return page{docs, total}, err
 }
 

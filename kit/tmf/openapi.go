@@ -23,6 +23,7 @@ func openAPI(a *mountedAPI) []byte {
 		ref := doc.schema(m.Type, m.Class)
 		paths["/"+m.Name] = collectionPath(m, ref)
 		paths["/"+m.Name+"/{id}"] = itemPath(m, ref)
+		paths["/"+m.Name+"/{id}/history"] = historyPath(m, ref)
 	}
 	hub := doc.schema(reflect.TypeFor[hubBody](), "EventSubscription")
 	paths["/hub"] = object{"post": operation("Subscribe to events", "registerListener", a.Name, hub, "201", hub)}
@@ -80,6 +81,14 @@ func itemPath(m Meta, ref object) object {
 		out["delete"] = operation("Delete a "+m.Name, "delete"+m.Class, m.API.Name, nil, "204", nil)
 	}
 	return out
+}
+
+func historyPath(m Meta, ref object) object {
+	entry := object{"type": "object", "required": []string{"at", "actor", "op", "rev"}, "properties": object{
+		"at": object{"type": "string", "format": "date-time"}, "actor": text, "rev": object{"type": "integer"},
+		"op": object{"type": "string", "enum": []string{opCreate, opChange, opState, opDelete}}, "before": ref, "after": ref}}
+	return object{"parameters": []any{idParameter},
+		"get": operation("Who changed a "+m.Name+", oldest first", "history"+m.Class, m.API.Name, nil, "200", object{"type": "array", "items": entry})}
 }
 
 func operation(summary, id, tag string, in object, status string, out object) object {

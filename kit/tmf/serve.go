@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -105,7 +106,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, a *mountedAPI, re
 	if !s.admit(w, caller.Tenant) {
 		return
 	}
+	if !utf8.ValidString(rest) || strings.ContainsRune(rest, 0) {
+		writeError(w, http.StatusNotFound, "notFound", "The path is not valid text")
+		return
+	}
 	name, id, hasID := strings.Cut(rest, "/")
+	id, ofHistory := strings.CutSuffix(id, "/history")
 	switch {
 	case rest == "openapi.json" && r.Method == http.MethodGet:
 		writeBody(w, http.StatusOK, a.openAPI())
@@ -114,7 +120,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, a *mountedAPI, re
 	case a.kinds[name] == nil || strings.Contains(id, "/"):
 		writeError(w, http.StatusNotFound, "notFound", fmt.Sprintf("%s has no resource %.60q", a.ID, name))
 	default:
-		c := &call{s: s, w: w, r: r, kind: a.kinds[name], meta: a.kinds[name].Meta(), caller: caller, id: id}
+		c := &call{s: s, w: w, r: r, kind: a.kinds[name], meta: a.kinds[name].Meta(), caller: caller, id: id, ofHistory: ofHistory}
 		if err := c.run(hasID); err != nil {
 			WriteError(w, r, err)
 		}
@@ -153,6 +159,8 @@ type call struct {
 	meta   Meta
 	caller *Caller
 	id     string
+
+	ofHistory bool // the path ends in /history
 }
 
 // verbs of permissions.
@@ -166,6 +174,10 @@ const (
 func (c *call) run(hasID bool) error {
 	v := c.meta.Verbs
 	switch m := c.r.Method; {
+	case c.ofHistory && m == http.MethodGet:
+		return c.allowed(VerbRead, c.history)
+	case c.ofHistory:
+		v = ReadOnly
 	case m == http.MethodGet && hasID:
 		return c.allowed(VerbRead, c.get)
 	case m == http.MethodGet:
@@ -177,20 +189,20 @@ func (c *call) run(hasID bool) error {
 	case m == http.MethodDelete && hasID && v&Delete != 0:
 		return c.allowed(VerbDelete, c.delete)
 	}
-	c.w.Header().Set("Allow", c.meta.allow(hasID))
+	c.w.Header().Set("Allow", v.allow(hasID))
 	writeError(c.w, http.StatusMethodNotAllowed, "methodNotAllowed", fmt.Sprintf("%s does not take %s here", c.meta.Name, c.r.Method))
 	return nil
 }
 
-func (m Meta) allow(hasID bool) string {
+func (v Verbs) allow(hasID bool) string {
 	out := "GET"
-	for _, v := range []struct {
+	for _, x := range []struct {
 		verb Verbs
 		on   bool
 		name string
 	}{{Post, !hasID, "POST"}, {Patch, hasID, "PATCH"}, {Delete, hasID, "DELETE"}} {
-		if m.Verbs&v.verb != 0 && v.on {
-			out += ", " + v.name
+		if v&x.verb != 0 && x.on {
+			out += ", " + x.name
 		}
 	}
 	return out
@@ -277,6 +289,11 @@ func (c *call) list() error {
 	if err != nil {
 		return err
 	}
+	return c.writeList(q, p)
+}
+
+// writeList answers with a page of documents.
+func (c *call) writeList(q *Query, p page) error {
 	body := []byte{'['}
 	for i, d := range p.docs {
 		one, err := pick(d.body, q.Fields)

@@ -73,6 +73,14 @@ func Begin(tx *store.Tx, so *ServiceOrder) error {
 	if err := ServiceOrders.Create(tx, so); err != nil {
 		return err
 	}
+	if err := storeItems(tx, so, items); err != nil {
+		return err
+	}
+	return watchDate(tx, so)
+}
+
+// storeItems writes planned items; those with nothing to do are complete at once.
+func storeItems(tx *store.Tx, so *ServiceOrder, items []*planned) error {
 	for _, it := range items {
 		if err := it.store(tx, so, items); err != nil {
 			return err
@@ -85,7 +93,7 @@ func Begin(tx *store.Tx, so *ServiceOrder) error {
 			}
 		}
 	}
-	return watchDate(tx, so)
+	return nil
 }
 
 // order checks the items and sorts out who waits for whom.
@@ -443,7 +451,7 @@ func asBuilt(tx *store.Tx, service string) (*Graph, error) {
 	err := tx.Row(`SELECT graph FROM fulfilment_item WHERE tenant = $1 AND service = $2 AND state = 'completed' AND step <> 'nothing'
 		ORDER BY at DESC, service_order DESC LIMIT 1`, service).Scan(&doc)
 	if err == store.ErrNotFound {
-		return nil, fault.Clash("notBuilt", "Service %q was never activated through an order, so an order cannot change it", service)
+		return nil, fault.Clash("notBuilt", "%q was not made by an order of its own, so an order cannot change it", service)
 	}
 	if err != nil || doc == nil {
 		return nil, err

@@ -17,18 +17,7 @@ func Cancel(tx *store.Tx, order, reason string) error {
 	if err != nil {
 		return err
 	}
-	rows, err := tx.Query(selectItem+"service_order = $2 ORDER BY n DESC", order)
-	items, err := store.Collect(rows, err, func(r store.Rows) (itemRow, error) { return scanItem(r) })
-	if err != nil {
-		return err
-	}
-	open := items[:0]
-	for _, it := range items {
-		if !final[it.state] {
-			open = append(open, it)
-		}
-	}
-	if len(open) == 0 {
+	if ended(so.State) {
 		return fault.Clash("alreadyEnded", "Service order %q has ended (%s); it can no longer be cancelled", order, so.State)
 	}
 	if _, err := ServiceOrders.Edit(tx, order, func(so *ServiceOrder) error {
@@ -42,7 +31,26 @@ func Cancel(tx *store.Tx, order, reason string) error {
 	}); err != nil {
 		return err
 	}
-	for _, it := range open {
+	return takeBackAll(tx, order, reason)
+}
+
+// takeBackAll takes back the items of an order that have not ended, last first.
+func takeBackAll(tx *store.Tx, order, reason string) error {
+	rows, err := tx.Query(selectItem+"service_order = $2 ORDER BY n DESC", order)
+	items, err := store.Collect(rows, err, func(r store.Rows) (itemRow, error) { return scanItem(r) })
+	if err != nil {
+		return err
+	}
+	for _, it := range items {
+		if final[it.state] {
+			continue
+		}
+		if it, err = loadItem(tx, it.order, it.item); err != nil { // taking one back may have ended another
+			return err
+		}
+		if final[it.state] {
+			continue
+		}
 		if err := it.takeBack(tx, Cancelled, reason); err != nil {
 			return err
 		}
@@ -162,7 +170,7 @@ func postCancel(tx *store.Tx, c *CancelServiceOrder) error {
 	}
 	c.State = "done"
 	c.EffectiveCancellationDate = tx.Now()
-	if final[so.State] || so.State == Partial {
+	if ended(so.State) {
 		c.State = "terminatedWithError"
 		c.ErrorMessage = &ErrorMessage{Code: "alreadyEnded", Reason: "The order has ended as " + so.State + " and can no longer be cancelled", Timestamp: tx.Now()}
 		return CancelServiceOrders.Create(tx, c)
@@ -185,20 +193,28 @@ func postCancel(tx *store.Tx, c *CancelServiceOrder) error {
 
 // cancelled closes the cancellation tasks of an order that has ended.
 func cancelled(tx *store.Tx, so *ServiceOrder) error {
-	rows, err := tx.Query("SELECT task FROM fulfilment_cancel WHERE tenant = $1 AND service_order = $2", so.ID)
+	return closeCancellations(tx, so.ID, func(id string) error {
+		_, err := CancelServiceOrders.Edit(tx, id, func(c *CancelServiceOrder) error {
+			c.State, c.EffectiveCancellationDate = "done", tx.Now()
+			c.CompletionMessage = "The order ended as " + so.State
+			return nil
+		})
+		return err
+	})
+}
+
+// closeCancellations ends the cancellation tasks that wait for an order.
+func closeCancellations(tx *store.Tx, order string, end func(id string) error) error {
+	rows, err := tx.Query("SELECT task FROM fulfilment_cancel WHERE tenant = $1 AND service_order = $2", order)
 	tasks, err := store.Collect(rows, err, store.Text)
 	if err != nil {
 		return err
 	}
 	for _, id := range tasks {
-		if _, err := CancelServiceOrders.Edit(tx, id, func(c *CancelServiceOrder) error {
-			c.State, c.EffectiveCancellationDate = "done", tx.Now()
-			c.CompletionMessage = "The order ended as " + so.State
-			return nil
-		}); err != nil {
+		if err := end(id); err != nil {
 			return err
 		}
 	}
-	tx.Queue("DELETE FROM fulfilment_cancel WHERE tenant = $1 AND service_order = $2", so.ID)
+	tx.Queue("DELETE FROM fulfilment_cancel WHERE tenant = $1 AND service_order = $2", order)
 	return nil
 }

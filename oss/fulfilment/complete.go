@@ -82,7 +82,9 @@ func complete(tx *store.Tx, it itemRow) error {
 	if err := settle(tx, it.before, it.graph); err != nil {
 		return err
 	}
-	it.tell(tx)
+	if !it.ofResource() {
+		it.tell(tx)
+	}
 	return it.end(tx, Completed, "")
 }
 
@@ -94,8 +96,7 @@ func (it itemRow) end(tx *store.Tx, state, reason string) error {
 	if it.step != stepActivate {
 		tx.Queue("DELETE FROM fulfilment_claim WHERE tenant = $1 AND service = $2 AND service_order = $3", it.service, it.order)
 	}
-	outbox.Tell(tx, fact.ServiceOrderItemDone{ServiceOrder: it.order, Item: it.item, External: it.external, State: state, Reason: reason})
-	if err := progress(tx, it.order, it.item, state, reason); err != nil {
+	if err := it.progress(tx, state, reason); err != nil {
 		return err
 	}
 	switch {
@@ -277,17 +278,31 @@ func (g *Graph) resources() []fact.Resource {
 	return out
 }
 
-// progress brings the service order to what its items say.
-func progress(tx *store.Tx, order, item, state, reason string) error {
-	_, err := ServiceOrders.Edit(tx, order, func(so *ServiceOrder) error {
+// ofResource says that the item belongs to a resource order (TMF652).
+func (it itemRow) ofResource() bool {
+	for _, g := range []*Graph{it.graph, it.before} {
+		if g != nil {
+			return g.Root().Kind == spec.Resource
+		}
+	}
+	return false
+}
+
+// progress brings the order to what its items say, and tells it.
+func (it itemRow) progress(tx *store.Tx, state, reason string) error {
+	if it.ofResource() {
+		return progressResource(tx, it, state, reason)
+	}
+	outbox.Tell(tx, fact.ServiceOrderItemDone{ServiceOrder: it.order, Item: it.item, External: it.external, State: state, Reason: reason})
+	_, err := ServiceOrders.Edit(tx, it.order, func(so *ServiceOrder) error {
 		for i := range so.ServiceOrderItem {
-			it := &so.ServiceOrderItem[i]
-			if it.ID != item {
+			item := &so.ServiceOrderItem[i]
+			if item.ID != it.item {
 				continue
 			}
-			it.State = state
+			item.State = state
 			if reason != "" {
-				it.ErrorMessage = append(it.ErrorMessage, ErrorMessage{Code: state, Reason: reason, Timestamp: tx.Now()})
+				item.ErrorMessage = append(item.ErrorMessage, ErrorMessage{Code: state, Reason: reason, Timestamp: tx.Now()})
 			}
 		}
 		so.settleState(tx.Now())
@@ -300,23 +315,36 @@ var final = map[string]bool{Completed: true, Failed: true, Cancelled: true, Reje
 
 // settleState derives the order's state from its items (TMF641).
 func (so *ServiceOrder) settleState(now time.Time) {
-	count := map[string]int{}
+	var states []string
 	for _, it := range so.ServiceOrderItem {
-		count[it.State]++
-		if !final[it.State] {
-			return
+		states = append(states, it.State)
+	}
+	sum := sumStates(states)
+	if sum == "" {
+		return
+	}
+	so.State, so.CompletionDate = sum, now
+	if sum == Cancelled {
+		so.CancellationDate = now
+	}
+}
+
+// sumStates is the state of an order whose items are in these; "" while one is open.
+func sumStates(items []string) string {
+	count := map[string]int{}
+	for _, s := range items {
+		if !final[s] {
+			return ""
 		}
+		count[s]++
 	}
-	all := len(so.ServiceOrderItem)
 	switch {
-	case count[Completed] == all:
-		so.State = Completed
-	case count[Cancelled] == all:
-		so.State, so.CancellationDate = Cancelled, now
+	case count[Completed] == len(items):
+		return Completed
+	case count[Cancelled] == len(items):
+		return Cancelled
 	case count[Completed] == 0:
-		so.State = Failed
-	default:
-		so.State = Partial
+		return Failed
 	}
-	so.CompletionDate = now
+	return Partial
 }

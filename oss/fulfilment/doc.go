@@ -1,9 +1,9 @@
-// Package fulfilment makes the network what an order asks for (TMF641): it
+// Package fulfilment makes the network what an order asks for (TMF641 services, TMF652 resources): it
 // decomposes a service into a graph, reserves what comes from pools, plans the
 // steps on elements, runs them, and either confirms the service or leaves a
 // fallout that a person can see and resolve.
 //
-// Owns: service orders, plans, tasks, the fallout queue and the fault policy.
+// Owns: service and resource orders, plans, tasks, the fallout queue and the fault policy.
 // Tells: ServiceActive, ServiceChanged, ServiceSuspended, ServiceResumed,
 // ServiceTerminated, ServiceOrderItemDone, ServiceOrderFellOut. Hears nothing.
 //

@@ -85,6 +85,9 @@ func fallOut(tx *store.Tx, t task, class, cause string, p FaultPolicy) error {
 	if err != nil {
 		return err
 	}
+	if it.ofResource() {
+		return nil
+	}
 	outbox.Tell(tx, fact.ServiceOrderFellOut{ServiceOrder: t.order, Item: t.item, External: it.external, Cause: cause})
 	return note(tx, t.order, t.item, class, cause)
 }
@@ -171,12 +174,21 @@ func actOn(tx *store.Tx, a *FalloutAction, id string) error {
 	case "skip":
 		err = skip(tx, t, a.Reason)
 	case "cancel":
-		return Cancel(tx, t.order, a.Reason)
+		return cancelEither(tx, t.order, a.Reason)
 	}
 	if err != nil {
 		return err
 	}
 	return closeFallout(tx, id, a.Action+" by "+tx.Actor()+": "+a.Reason)
+}
+
+// cancelEither cancels the service or resource order of the id.
+func cancelEither(tx *store.Tx, order, reason string) error {
+	err := Cancel(tx, order, reason)
+	if !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	return postCancelResource(tx, &CancelResourceOrder{ResourceOrder: &tmf.Ref{ID: order}, CancellationReason: reason})
 }
 
 func retry(tx *store.Tx, t task) error {
@@ -210,8 +222,8 @@ func fixAndRetry(tx *store.Tx, t task, chars []tmf.Characteristic) error {
 	if err != nil {
 		return err
 	}
-	if confirmed > 0 || it.graph == nil {
-		return fault.Clash("cannotFix", "Steps of this item are confirmed already; retry or cancel it")
+	if confirmed > 0 || it.graph == nil || it.ofResource() {
+		return fault.Clash("cannotFix", "This item cannot be planned anew: it takes something away, belongs to a resource order, or has confirmed steps; retry or cancel it")
 	}
 	return it.replan(tx, chars)
 }

@@ -40,14 +40,14 @@ var (
 
 // Kinds are the resources the room serves.
 func Kinds() []tmf.Mounted {
-	return []tmf.Mounted{&ServiceOrders, &CancelServiceOrders, &FaultPolicies, &Fallouts, &FalloutActions}
+	return []tmf.Mounted{&ServiceOrders, &CancelServiceOrders, &ResourceOrders, &CancelResourceOrders, &FaultPolicies, &Fallouts, &FalloutActions}
 }
 
 func init() {
 	ServiceOrders.OnPost = postOrder
 	ServiceOrders.OnDelete = deleteOrder
 	ServiceOrders.Saved = func(tx *store.Tx, old, so *ServiceOrder) error {
-		if so != nil && old != nil && old.State == PendingCancellation && so.State != old.State {
+		if so != nil && old != nil && old.State == PendingCancellation && ended(so.State) {
 			return cancelled(tx, so)
 		}
 		return nil
@@ -72,7 +72,7 @@ func postOrder(tx *store.Tx, so *ServiceOrder) error {
 
 // deleteOrder removes the record of an order that has ended.
 func deleteOrder(tx *store.Tx, so *ServiceOrder) error {
-	if !final[so.State] && so.State != Partial {
+	if !ended(so.State) {
 		return fault.Clash("notEnded", "The order is %s; cancel it first", so.State)
 	}
 	return ServiceOrders.Remove(tx, so)

@@ -3,6 +3,7 @@ CREATE TABLE order_line (
 	tenant TEXT NOT NULL,
 	product_order TEXT COLLATE "C" NOT NULL,
 	line TEXT NOT NULL,
+	lines BIGINT NOT NULL,
 	item TEXT NOT NULL,
 	action TEXT NOT NULL,
 	product TEXT COLLATE "C" NOT NULL,

@@ -1,0 +1,377 @@
+// Package tenancy proves on a whole node, over all kinds of resources and on both
+// stores, that a tenant reaches nothing of another, that a permission is exactly
+// what it says, and that nothing is written without a line of history.
+//
+//	tenant A: a resource of every kind, ──x──>  every byte that B receives
+//	full of A's own marks                       (routes, lists, errors, events, files)
+package tenancy
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/app"
+	"tandem/app/mobile"
+	"tandem/kit/store"
+	"tandem/kit/store/storetest"
+	"tandem/kit/tmf"
+)
+
+const superuser = "a-superuser-token-for-tests"
+
+// rig is a node with three tenants: alpha owns the network, beta and gamma are guests.
+type rig struct {
+	*testing.T
+	app *app.App
+	dir string
+}
+
+func each(t *testing.T, f func(r *rig)) {
+	for _, engine := range []store.Dialect{store.SQLite, store.Postgres} {
+		t.Run(engine.String(), func(t *testing.T) {
+			r := &rig{T: t, dir: t.TempDir()}
+			a, err := app.New(t.Context(), app.Config{Data: r.dir, Database: storetest.Config(t, engine).URL, AdminToken: superuser, Tenant: "alpha",
+				AllowLocal: true, Lab: true, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(a.Stop)
+			if err := a.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.app = a
+			for _, guest := range []string{"beta", "gamma"} {
+				r.must(201, r.as(superuser, "POST", "/access/v1/tenants", map[string]any{"id": guest, "name": guest}))
+			}
+			f(r)
+		})
+	}
+}
+
+// who sends requests: a token, and for the superuser a tenant.
+type who struct {
+	*rig
+	token, tenant string
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (a answer) object() map[string]any {
+	var m map[string]any
+	_ = json.Unmarshal(a.body, &m) // a wrong body shows in what is then compared
+	return m
+}
+
+func (a answer) list() (l []map[string]any) {
+	_ = json.Unmarshal(a.body, &l) // the same
+	return l
+}
+
+func (r *rig) as(token, method, path string, body any) answer {
+	return who{r, token, ""}.do(method, path, body)
+}
+
+// admin is an API token of a tenant with its admin's role.
+func (r *rig) admin(tenant, id string, roles ...string) who {
+	r.Helper()
+	in := map[string]any{"id": id, "roles": append(roles, "admin")[:max(1, len(roles))]}
+	a := who{r, superuser, tenant}.do("POST", "/access/v1/tokens", in)
+	r.must(201, a)
+	return who{r, a.object()["token"].(string), ""}
+}
+
+func (w who) do(method, path string, body any, header ...string) answer {
+	w.Helper()
+	var data []byte
+	switch b := body.(type) {
+	case nil:
+	case string:
+		data = []byte(b)
+	default:
+		var err error
+		if data, err = json.Marshal(b); err != nil {
+			w.Fatal(err)
+		}
+	}
+	req := httptest.NewRequestWithContext(w.Context(), method, "http://node", bytes.NewReader(data))
+	if err := parsePath(req, path); err != nil {
+		w.Fatalf("%s: %v", path, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+w.token)
+	if w.tenant != "" {
+		req.Header.Set("Tandem-Tenant", w.tenant)
+	}
+	if data != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	rec := httptest.NewRecorder()
+	w.app.Handler().ServeHTTP(rec, req)
+	return answer{rec.Code, rec.Header(), rec.Body.Bytes()}
+}
+
+// parsePath sets the path and query as they would come over the wire.
+func parsePath(req *http.Request, path string) (err error) {
+	req.RequestURI = path
+	req.URL, err = req.URL.Parse(path)
+	return err
+}
+
+func (r *rig) must(want int, a answer) answer {
+	r.Helper()
+	if a.status != want {
+		r.Fatalf("%d %s, want %d", a.status, a.body, want)
+	}
+	return a
+}
+
+// settle waits until what runs in the background has nothing left to do.
+func (r *rig) settle() {
+	r.Helper()
+	for range 3 { // facts make work, work tells facts
+		if err := r.app.Runner.Idle(r.Context()); err != nil {
+			r.Fatal(err)
+		}
+		if err := r.app.Bus.Idle(r.Context()); err != nil {
+			r.Fatal(err)
+		}
+	}
+}
+
+// marks are what makes a tenant's data known again: the beginning of its ids, its
+// texts, and the digits of its numbers and cards.
+type marks struct{ id, text, digits string }
+
+func (m marks) all() []string { return []string{m.id, m.text, m.digits} }
+
+// bodies are those of the conformance check, and of the kinds it does not know.
+func bodies(t *testing.T) map[string]map[string]any {
+	t.Helper()
+	out := map[string]map[string]any{}
+	data, err := os.ReadFile("../../test/tmfcheck/bodies.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &out); err != nil {
+		t.Fatal(err)
+	}
+	own := `{
+		"TMF652.resourceOrder": {"orderItem": [{"id": "1", "action": "add", "resource": {"name": "Box", "resourceSpecification": {"id": "box"}}}]},
+		"TMF652.cancelResourceOrder": {"resourceOrder": {"id": "done-resource"}},
+		"TMF685.resourcePool": {"kind": "vlan"},
+		"TMF685.reservation": {"reservationItem": [{"quantity": 1, "resourceCapacity": {"resourcePool": {"id": "vlans"}}}]},
+		"TMF685.availabilityCheck": {"resourceCapacity": {"resourcePool": {"id": "vlans"}}},
+		"TMF685.push": {"resourcePool": {"id": "vlans"}, "resource": [{"id": "{{t}}{{n}}"}]},
+		"TMF685.extract": {"resourcePool": {"id": "vlans"}, "resource": [{"id": "{{t}}spare"}]},
+		"COMMUNICATION.messageTemplate": {"name": "own-{{n}}", "channel": "sms", "language": "en", "body": "{{t}}"},
+		"COMMUNICATION.communicationPreference": {"customer": {"id": "ada"}, "purpose": null},
+		"FULFILMENT.falloutAction": {"action": "retry", "fallout": ["fallen"], "reason": "{{t}}"},
+		"FULFILMENT.fallout": {"state": "open", "cause": "{{t}}cause", "owner": "{{t}}owner"},
+		"COMMUNICATION.unsentNotice": {"customer": {"id": "ada"}, "reason": "{{t}}"},
+		"TMF640.monitor": {"state": "InProgress", "sourceHref": "{{t}}"}
+	}`
+	if err := json.Unmarshal([]byte(own), &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// names in bodies and seed that become a tenant's own.
+var seeded = []string{"ada", "presence", "box", "done", "done-resource", "vlans", "fallen"}
+
+func (m marks) own(text string, n int) string {
+	for _, name := range seeded {
+		text = strings.ReplaceAll(text, `"`+name+`"`, `"`+m.id+name+`"`)
+	}
+	for _, name := range []string{"Ada", "Lovelace", "Presence", "Box"} {
+		text = strings.ReplaceAll(text, `"`+name, `"`+m.text+name)
+	}
+	text = strings.ReplaceAll(text, "ada@example.com", m.text+"@example.com")
+	text = strings.ReplaceAll(text, "/transfer/", "/transfer/"+m.id)
+	text = strings.ReplaceAll(text, "lab-subscriber", m.id+"subscriber")
+	text = strings.ReplaceAll(text, "00101000000000", "00101"+m.digits)
+	text = strings.ReplaceAll(text, "49151000", "49"+m.digits)
+	return strings.NewReplacer("{{n}}", fmt.Sprint(n), "{{t}}", m.text).Replace(text)
+}
+
+// body is a minimal body of a kind: its required attributes, a name and a
+// description, and over it what the bodies file says.
+func (m marks) body(k tmf.Mounted, over map[string]map[string]any, n int) map[string]any {
+	meta := k.Meta()
+	out := m.sample(meta.Type, true).(map[string]any)
+	for attr, v := range over[meta.API.ID+"."+meta.Name] {
+		if out[attr] = v; v == nil {
+			delete(out, attr)
+		}
+	}
+	text, err := json.Marshal(out)
+	if err != nil {
+		panic(err) // it is made of plain maps
+	}
+	out = map[string]any{}
+	if err := json.Unmarshal([]byte(m.own(string(text), n)), &out); err != nil {
+		panic(err) // marks are letters and digits
+	}
+	return out
+}
+
+// sample makes a value of a type from what its tags require.
+func (m marks) sample(t reflect.Type, top bool) any {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case t == reflect.TypeFor[time.Time]():
+		return "2026-01-02T03:04:05Z"
+	case t == reflect.TypeFor[tmf.Money]():
+		return map[string]any{"unit": "EUR", "value": 1}
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
+		return m.text // a value of any type
+	case t.Kind() == reflect.Slice:
+		return []any{m.sample(t.Elem(), false)}
+	case t.Kind() == reflect.Bool:
+		return true
+	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64:
+		return 1
+	case t.Kind() != reflect.Struct:
+		return m.text + "text"
+	}
+	out := map[string]any{}
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		rules := strings.Split(f.Tag.Get("tmf"), ",")
+		label := top && (name == "name" || name == "description") && f.Type.Kind() == reflect.String
+		if name == "" || f.Anonymous || !label && !slices.Contains(rules, "required") {
+			continue
+		}
+		out[name] = m.sample(f.Type, false)
+		for _, rule := range rules {
+			if list, ok := strings.CutPrefix(rule, "enum="); ok {
+				out[name], _, _ = strings.Cut(list, "|")
+			}
+		}
+	}
+	return out
+}
+
+// populate gives a tenant at least one resource of every kind; it returns their
+// documents by route.
+func (w who) populate(m marks) map[string][]map[string]any {
+	w.Helper()
+	w.seed(m)
+	over := bodies(w.T)
+	for n, k := range app.Kinds() {
+		meta := k.Meta()
+		if meta.Verbs&tmf.Post == 0 {
+			continue
+		}
+		for i := range 2 {
+			body := m.body(k, over, 10*n+i)
+			body["id"] = fmt.Sprintf("%s%d-%d", m.id, n, i)
+			if meta.Name == "communicationPreference" && i > 0 || meta.Name == "extract" && i > 0 || meta.Name == "falloutAction" {
+				continue
+			}
+			if a := w.do("POST", meta.API.Base+"/"+meta.Name, body); a.status != 201 {
+				w.Fatalf("POST %s %v: %d %s", meta.Name, body, a.status, a.body)
+			}
+		}
+	}
+	w.settle()
+	out := map[string][]map[string]any{}
+	for n, k := range app.Kinds() {
+		route := k.Meta().API.Base + "/" + k.Meta().Name
+		if w.do("GET", route, nil).header.Get("X-Total-Count") == "0" {
+			w.create(k, m, m.body(k, over, n))
+		}
+		if out[route] = w.do("GET", route+"?limit=1000", nil).list(); len(out[route]) == 0 {
+			w.Errorf("there is no %s", route)
+		}
+	}
+	return out
+}
+
+// create makes a resource through its kind's own door: of kinds that come about
+// by themselves only.
+func (w who) create(k tmf.Mounted, m marks, body map[string]any) {
+	w.Helper()
+	body["id"] = m.id + "made"
+	text, err := json.Marshal(body)
+	if err != nil {
+		w.Fatal(err)
+	}
+	err = w.app.DB.Write(w.Context(), store.Scope{Tenant: w.tenantName(), Actor: "test"}, func(tx *store.Tx) error {
+		p := reflect.New(k.Meta().Type)
+		if err := tmf.Decode(text, p.Interface()); err != nil {
+			return err
+		}
+		err, _ := reflect.ValueOf(k).MethodByName("Create").Call([]reflect.Value{reflect.ValueOf(tx), p})[0].Interface().(error)
+		return err
+	})
+	if err != nil {
+		w.Fatalf("%s %s: %v", k.Meta().Name, text, err)
+	}
+}
+
+// seed makes what the bodies refer to, and a real subscriber with a number and a
+// card of the tenant's own.
+func (w who) seed(m marks) {
+	w.Helper()
+	data, err := os.ReadFile("../../test/tmfcheck/seed")
+	if err != nil {
+		w.Fatal(err)
+	}
+	for i, line := range strings.Split(string(data), "\n") {
+		route, body, ok := strings.Cut(line, " ")
+		if !ok || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if strings.Contains(body, `"hlr"`) && w.tenantName() != "alpha" {
+			continue // the element is alpha's
+		}
+		w.must(201, w.do("POST", route, m.own(body, i)))
+	}
+	pools := "/tmf-api/resourcePoolManagement/v1/"
+	w.must(201, w.do("POST", pools+"resourcePool", map[string]any{"id": m.id + "vlans", "name": m.text + "VLANs", "kind": "vlan"}))
+	w.must(201, w.do("POST", pools+"push", map[string]any{"resourcePool": map[string]any{"id": m.id + "vlans"},
+		"resource": []any{map[string]any{"id": m.text + "spare"}, map[string]any{"id": m.text + "a"}, map[string]any{"id": m.text + "b"}, map[string]any{"id": m.text + "c"}}}))
+	w.subscriber(m)
+}
+
+func (w who) subscriber(m marks) {
+	w.Helper()
+	if err := w.app.DB.Write(w.Context(), store.Scope{Tenant: w.tenantName(), Actor: "test"}, mobile.Install); err != nil {
+		w.Fatal(err)
+	}
+	w.must(201, w.do("POST", "/tmf-api/resourcePoolManagement/v1/push", map[string]any{"resourcePool": map[string]any{"id": mobile.NumberPool},
+		"first": "49" + m.digits + "00", "last": "49" + m.digits + "99"}))
+	w.must(201, w.do("POST", "/tandem-api/stock/v1/simCard", map[string]any{"pool": mobile.CardPool, "cards": []any{map[string]any{
+		"iccid": "8949" + m.digits + "000001", "imsi": "262" + m.digits + "001", "k": strings.Repeat("a7", 16), "opc": strings.Repeat("b8", 16)}}}))
+	customer := []any{map[string]any{"id": m.id + "ada", "role": "customer", "@referredType": "Customer"}}
+	order := func(id, offering string) {
+		w.must(201, w.do("POST", "/tmf-api/productOrderingManagement/v4/productOrder", map[string]any{"id": m.id + id, "relatedParty": customer,
+			"productOrderItem": []any{map[string]any{"id": "1", "action": "add", "productOffering": map[string]any{"id": offering}}}}))
+	}
+	order("mobile", mobile.FlatM)
+	w.settle()
+}
+
+func (w who) tenantName() string {
+	return w.do("GET", "/access/v1/me", nil).object()["tenant"].(string)
+}
