@@ -36,12 +36,15 @@ func Check(ctx context.Context, c Config, w io.Writer) error {
 		c.Tenant = "host"
 	}
 	k := &checkup{Config: c, w: w}
-	k.data()
-	k.key()
-	if c.Database == "" {
-		k.file()
-	} else {
+	folder := k.data()
+	if folder {
+		k.key()
+	}
+	switch {
+	case c.Database != "":
 		k.database(ctx)
+	case folder:
+		k.file()
 	}
 	k.listen()
 	k.token()
@@ -73,12 +76,13 @@ func (k *checkup) bad(name, what, mend string) {
 
 const lowSpace = 1 << 30 // octets that should be free
 
-// data looks at the folder, or at the nearest one above it that exists.
-func (k *checkup) data() {
+// data looks at the folder, or at the nearest one above it that exists, and says
+// whether it can be used.
+func (k *checkup) data() bool {
 	const name = "--data"
 	if k.Data == "" {
 		k.bad(name, "no folder is given", "Name the folder of keys, transfers and the embedded store")
-		return
+		return false
 	}
 	there := filepath.Clean(k.Data)
 	info, err := os.Stat(there)
@@ -89,13 +93,13 @@ func (k *checkup) data() {
 	switch {
 	case err != nil:
 		k.bad(name, fmt.Sprintf("%s cannot be looked at: %v", there, err), "Name a folder that this user may reach")
-		return
+		return false
 	case !info.IsDir():
 		k.bad(name, there+" is a file, not a folder", "Name a folder, or move the file away")
-		return
+		return false
 	case syscall.Access(there, 0x2|0x1) != nil: // W_OK, X_OK
 		k.bad(name, "this user may not write in "+there, fmt.Sprintf("Give it to the user: chown %d %s", os.Getuid(), there))
-		return
+		return false
 	}
 	if there != filepath.Clean(k.Data) {
 		k.ok(name, "%s will be made in %s", k.Data, there)
@@ -111,6 +115,7 @@ func (k *checkup) data() {
 			k.note(name, "only %d MB are free there", free>>20)
 		}
 	}
+	return true
 }
 
 // key looks at the file that seals secrets; LoadKey would make it.

@@ -27,19 +27,15 @@ const verifyGrace = 5 * time.Second // what is on its way on a running node take
 
 // Open opens the store of a node that is stopped, for those who only read: no
 // jobs run, no fact is heard, nobody can log in.
-func Open(ctx context.Context, c Config) (a *App, err error) {
-	a = &App{Config: c}
-	defer func() {
-		if err != nil {
-			a.Stop()
-		}
-	}()
+func Open(ctx context.Context, c Config) (*App, error) {
+	a := &App{Config: c}
 	if a.Database == "" {
 		if _, err := os.Stat(filepath.Join(a.Data, "tandem.db")); err != nil {
 			return nil, fmt.Errorf("there is no store in %s: %w", a.Data, err)
 		}
 	}
 	if err := a.openStore(ctx); err != nil {
+		a.Stop()
 		return nil, err
 	}
 	a.Bus = outbox.New(a.DB, a.Log)

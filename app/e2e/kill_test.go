@@ -1,180 +1,127 @@
 package e2e_test
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"tandem/app"
 	"tandem/app/mobile"
 	"tandem/bss/order"
 	"tandem/bss/subscription"
-	"tandem/edge/hlr"
 	"tandem/edge/hlr/hlrtest"
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
 )
 
-// story is an order whose node is killed. It happens on a copy of a store that
-// was prepared for it, and on a register put back to the same state.
+// story is an order whose node is killed. It is told again and again on one
+// store, each time about another line.
 type story struct {
 	name     string
-	existing bool // a line is there before
-	item     func(product string) order.Item
-	after    func(t *testing.T, p *subscription.Product)
+	existing bool // the line is there before
+	item     func(product string, n int) order.Item
+	after    func(p *subscription.Product, n int) bool
 }
-
-const killedOrder = "order-1"
 
 var stories = []story{
-	{"add", false, func(string) order.Item { return add(mobile.FlatM) }, func(t *testing.T, p *subscription.Product) {
-		if p.Status != subscription.Active || char(p, "imsi") != card(prefix, 0).IMSI {
-			t.Errorf("the product is %s on %s", p.Status, char(p, "imsi"))
-		}
-	}},
-	{"swap", true, func(id string) order.Item { return modify(id, "", tmf.Text("iccid", card(prefix, 2).ICCID)) },
-		func(t *testing.T, p *subscription.Product) {
-			if p.Status != subscription.Active || char(p, "imsi") != card(prefix, 2).IMSI {
-				t.Errorf("the product is %s on %s", p.Status, char(p, "imsi"))
-			}
+	{"add", false, func(string, int) order.Item { return add(mobile.FlatM) },
+		func(p *subscription.Product, _ int) bool { return p.Status == subscription.Active }},
+	{"swap", true, func(id string, n int) order.Item { return modify(id, "", tmf.Text("iccid", spare(n).ICCID)) },
+		func(p *subscription.Product, n int) bool {
+			return p.Status == subscription.Active && char(p, "imsi") == spare(n).IMSI
 		}},
-	{"delete", true, end, func(t *testing.T, p *subscription.Product) {
-		if p.Status != subscription.Terminated {
-			t.Errorf("the product is %s", p.Status)
-		}
-	}},
+	{"delete", true, func(id string, _ int) order.Item { return end(id) },
+		func(p *subscription.Product, _ int) bool { return p.Status == subscription.Terminated }},
 }
 
-// stage is where a story is told again and again.
+const tellings = 200 // cards and numbers for so many
+
+// spare is the card that the n-th line is swapped to, from the far end of the stock.
+func spare(n int) mobile.Card { return card(prefix, 2*tellings-1-n) }
+
+// stage is where a story is told.
 type stage struct {
 	story
-	engine  store.Dialect
 	element *hlrtest.Element
 	proxy   *hlrtest.Proxy
-	ready   app.Config // the prepared store
-	order   json.RawMessage
+	config  app.Config
+	n       int    // tellings so far
+	product string // the line of the next one, if it exists
 }
 
 func prepare(t *testing.T, engine store.Dialect, s story) *stage {
 	t.Helper()
 	e := hlrtest.Start(t)
-	g := &stage{story: s, engine: engine, element: e, proxy: hlrtest.NewProxy(t, e.CTRL()), ready: config(t, engine)}
-	product := ""
+	g := &stage{story: s, element: e, proxy: hlrtest.NewProxy(t, e.CTRL()), config: config(t, engine)}
 	t.Run("prepare", func(t *testing.T) { // the node ends with it
-		o := start(t, g.ready, e)
-		o.seed(g.proxy.Addr(), e.VTY(), 3)
-		if s.existing {
-			product = o.through(add(mobile.FlatM)).ID
-			o.proves()
-		}
+		o := start(t, g.config, e)
+		o.seed(g.proxy.Addr(), e.VTY(), 2*tellings)
+		g.next(o)
 	})
-	w := wish(s.item(product))
-	w.ID = killedOrder
-	var err error
-	if g.order, err = tmf.Encode(w); err != nil {
-		t.Fatal(err)
-	}
 	return g
 }
 
-// copy makes a store like the prepared one, for one telling.
-func (g *stage) copy(t *testing.T) app.Config {
-	t.Helper()
-	c := g.ready
-	c.Data = t.TempDir()
-	if err := errors.Join(os.CopyFS(c.Data, os.DirFS(g.ready.Data)), os.Chmod(filepath.Join(c.Data, "secret.key"), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	if g.engine == store.Postgres {
-		c.Database = copyDatabase(t, g.ready.Database)
-	}
-	return c
-}
-
-var copies atomic.Int64
-
-func copyDatabase(t *testing.T, url string) string {
-	t.Helper()
-	_, rest, _ := strings.Cut(strings.TrimPrefix(url, "postgres://"), "/")
-	from, _, _ := strings.Cut(rest, "?")
-	to := fmt.Sprintf("e2e_%d_%d", os.Getpid(), copies.Add(1))
-	admin(t, "CREATE DATABASE "+to+" TEMPLATE "+from)
-	t.Cleanup(func() { admin(t, "DROP DATABASE "+to+" WITH (FORCE)") })
-	return strings.Replace(url, "/"+from+"?", "/"+to+"?", 1)
-}
-
-func admin(t *testing.T, sql string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, storetest.Server(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, sql); err != nil {
-		t.Fatalf("%s: %v", sql, err)
+// next makes the line of the next telling.
+func (g *stage) next(o *operator) {
+	if g.n++; g.existing {
+		g.product = o.through(add(mobile.FlatM)).ID
 	}
 }
 
-// rewind puts the register back to what it had when the store was prepared.
-func (g *stage) rewind(t *testing.T) {
+func (g *stage) id() string { return fmt.Sprintf("order-%d", g.n) }
+
+// order is what is ordered in this telling.
+func (g *stage) order() *order.ProductOrder {
+	w := wish(g.item(g.product, g.n))
+	w.ID = g.id()
+	return w
+}
+
+// child is a node that places the order, or recovers.
+func (g *stage) child(t *testing.T, j job) *process {
 	t.Helper()
-	ctx := t.Context()
-	c, err := hlr.Dial(ctx, g.element.CTRL())
-	if err != nil {
-		t.Fatal(err)
+	if !j.Recover {
+		var err error
+		if j.Order, err = tmf.Encode(g.order()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	defer c.Close()
-	var cmds []hlr.Command
-	for i := range 3 {
-		cmds = append(cmds, hlr.DeleteCommand(card(prefix, i).IMSI))
-	}
-	if x := card(prefix, 0); g.existing {
-		cmds = append(cmds, hlr.CreateCommand(x.IMSI), hlr.MilenageCommand(x.IMSI, x.K, x.OPc), hlr.MSISDNCommand(x.IMSI, number(170, 0)))
-	}
-	if _, err := c.Do(ctx, cmds...); err != nil { // to delete an absent one is refused, and fine
-		t.Fatal(err)
-	}
+	j.Data, j.Database = g.config.Data, g.config.Database
+	p := spawn(t, j)
+	p.start(t)
+	return p
 }
 
 // recover starts a node on what the killed one left, as a supervisor would, and
 // proves that the order ends as if nothing had happened. A client that had no
 // answer sends its order again; one that had must not need to.
-func (g *stage) recover(t *testing.T, c app.Config, answered bool) {
+func (g *stage) recover(t *testing.T, answered bool) {
 	t.Helper()
-	o := start(t, c, g.element)
-	a := o.as(brand, http.MethodGet, orders+"/"+killedOrder, nil)
+	o := start(t, g.config, g.element)
+	a := o.as(brand, http.MethodGet, orders+"/"+g.id(), nil)
 	switch {
 	case a.status == http.StatusNotFound && answered:
 		t.Fatal("an order was accepted and is lost")
 	case a.status == http.StatusNotFound:
-		if a = o.as(brand, http.MethodPost, orders, []byte(g.order)); a.status != http.StatusCreated {
+		if a = o.as(brand, http.MethodPost, orders, g.order()); a.status != http.StatusCreated {
 			t.Fatalf("the order cannot be placed again: %s", a)
 		}
 	case a.status != http.StatusOK:
 		t.Fatal(a)
 	}
-	o.ends(killedOrder, order.Completed)
+	o.ends(g.id(), order.Completed)
 	o.proves()
-	g.after(t, o.productOf(killedOrder))
-	if n := o.count("SELECT count(*) FROM subscription_product"); n != 1 {
-		t.Errorf("%d products", n)
+	if p := o.productOf(g.id()); !g.after(p, g.n) {
+		t.Errorf("the product is %s on %s", p.Status, char(p, "imsi"))
+	}
+	if n := o.count("SELECT count(*) FROM subscription_product"); n != int64(g.n) {
+		t.Errorf("%d products after %d tellings", n, g.n)
 	}
 	if n := o.count("SELECT count(*) FROM fulfilment_service_order WHERE a_state <> 'completed'"); n != 0 {
 		t.Errorf("%d service orders are not completed", n)
 	}
+	g.next(o)
 }
 
 // A node is killed just before and just after every commit of an order, one
@@ -189,7 +136,7 @@ func TestKillAtEveryDurableStep(t *testing.T) {
 					began := time.Now()
 					g := prepare(t, engine, s)
 					steps := map[bool]int64{}
-					for _, durable := range []bool{false, true} {
+					for _, durable := range rounds(engine) {
 						for at := int64(1); at > 0; {
 							at = g.killAt(t, at, durable)
 							steps[durable] = max(steps[durable], at-1)
@@ -205,18 +152,70 @@ func TestKillAtEveryDurableStep(t *testing.T) {
 	}
 }
 
+// rounds are the sweeps, each before or after the commits. On SQLite transactions
+// that meet share a commit, each time others: several rounds cut between them in
+// several ways.
+func rounds(engine store.Dialect) []bool {
+	if engine == store.SQLite {
+		return []bool{false, true, false, true, false, true}
+	}
+	return []bool{false, true}
+}
+
+// The node that recovers is killed as well, at every commit of the recovery from
+// every place where the first one can have been killed.
+func TestKillDuringRecovery(t *testing.T) {
+	for _, engine := range engines {
+		t.Run(engine.String(), func(t *testing.T) {
+			t.Parallel()
+			g, kills := prepare(t, engine, stories[0]), 0
+			for first := int64(1); first > 0; first++ {
+				through := false
+				for second := int64(1); !through; second++ {
+					if engine == store.Postgres {
+						second = max(second, first) // one each: its leases take their time
+					}
+					var killed bool
+					killed, through = g.killTwice(t, first, second)
+					if !killed {
+						t.Logf("%d nodes killed during recovery", kills)
+						return
+					}
+					if kills++; engine == store.Postgres {
+						through = true
+					}
+				}
+			}
+		})
+	}
+}
+
+// killTwice kills the node after a commit, and the one after it before a commit.
+func (g *stage) killTwice(t *testing.T, first, second int64) (killed, through bool) {
+	t.Helper()
+	t.Run(fmt.Sprintf("%d and %d", first, second), func(t *testing.T) {
+		var answered bool
+		killed, answered = g.child(t, job{KillAt: first, Durable: true}).wait(t)
+		if killed {
+			again, _ := g.child(t, job{Recover: true, KillAt: second}).wait(t)
+			through = !again
+		}
+		g.recover(t, answered)
+	})
+	if t.Failed() {
+		t.FailNow()
+	}
+	return killed, through
+}
+
 // killAt tells the story with a kill at the n-th commit, and returns the next
 // one to try, or 0 when the order got through.
 func (g *stage) killAt(t *testing.T, at int64, durable bool) (next int64) {
 	t.Helper()
 	where := map[bool]string{false: "before", true: "after"}[durable]
 	t.Run(fmt.Sprintf("%s commit %d", where, at), func(t *testing.T) {
-		c := g.copy(t)
-		g.rewind(t)
-		p := spawn(t, job{Data: c.Data, Database: c.Database, Order: g.order, KillAt: at, Durable: durable})
-		p.start(t)
-		killed, answered := p.wait(t)
-		g.recover(t, c, answered)
+		killed, answered := g.child(t, job{KillAt: at, Durable: durable}).wait(t)
+		g.recover(t, answered)
 		if killed && !t.Failed() && at < 200 {
 			next = at + 1
 		}
@@ -248,25 +247,25 @@ func (g *stage) killAtCommand(t *testing.T, n int, done bool) (next int) {
 	t.Helper()
 	where := map[bool]string{false: "before", true: "during"}[done]
 	t.Run(fmt.Sprintf("%s command %d", where, n), func(t *testing.T) {
-		c := g.copy(t)
-		g.rewind(t)
-		p := spawn(t, job{Data: c.Data, Database: c.Database, Order: g.order})
-		p.start(t)
+		var p *process
 		from := g.proxy.Seen()
+		started := make(chan struct{})
 		g.proxy.SetRule(func(seen int, _ string) hlrtest.Verdict {
-			switch {
-			case seen != from+n:
-				return hlrtest.Verdict{}
-			case done:
-				p.cmd.Process.Kill()
+			if seen != from+n {
 				return hlrtest.Verdict{}
 			}
+			<-started
 			p.cmd.Process.Kill()
+			if done {
+				return hlrtest.Verdict{}
+			}
 			return hlrtest.Verdict{Action: hlrtest.CutBefore}
 		})
+		p = g.child(t, job{})
+		close(started)
 		killed, answered := p.wait(t)
 		g.proxy.SetRule(nil)
-		g.recover(t, c, answered)
+		g.recover(t, answered)
 		if killed && !t.Failed() && n < 50 {
 			next = n + 1
 		}

@@ -33,13 +33,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// job is what a child process does: it runs a node; with an order it places that
-// and ends when all is done, else it serves until its standard input closes.
+// job is what a child process does: it runs a node. With an order it places that
+// and ends when all is done; to recover it only does what is left and ends; else it
+// serves until its standard input closes.
 type job struct {
 	Data, Database string
-	Order          json.RawMessage // of the brand
-	KillAt         int64           // the n-th commit after the order came in
-	Durable        bool            // after the commit, else before it
+	Order          json.RawMessage `json:",omitempty"` // of the brand
+	Recover        bool
+	KillAt         int64 // the n-th commit since the order came in, or since the start of a recovery
+	Durable        bool  // after the commit, else before it
 }
 
 const placed = "placed" // on a child's standard output: the client has its answer
@@ -52,6 +54,7 @@ func child(doc string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	var armed atomic.Bool
+	armed.Store(j.Recover)
 	a, err := app.New(ctx, app.Config{Data: j.Data, Database: j.Database, Listen: "127.0.0.1:0", AdminToken: adminToken, Tenant: host,
 		AllowLocal: true, Lease: time.Second, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Around: j.killer(&armed)})
 	if err != nil {
@@ -60,6 +63,9 @@ func child(doc string) error {
 	defer a.Stop()
 	if err := a.Start(ctx); err != nil {
 		return err
+	}
+	if j.Recover {
+		return settled(ctx, a)
 	}
 	if len(j.Order) == 0 {
 		fmt.Println(a.Addr())

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 
+	"tandem/app"
+	"tandem/app/verify"
 	"tandem/bss/catalog"
 	"tandem/bss/subscription"
 	"tandem/edge/hlr"
@@ -37,7 +39,7 @@ func (p *proof) bad(format string, args ...any) {
 // is left undone. strangers are IMSIs that the brand knows nothing of.
 func (o *operator) proves(strangers ...string) {
 	o.t.Helper()
-	for _, m := range mismatches(o.t, o.DB, o.element, strangers...) {
+	for _, m := range mismatches(o.t, o.App, o.element, strangers...) {
 		o.t.Errorf("mismatch: %s", m)
 	}
 	if o.t.Failed() {
@@ -46,8 +48,8 @@ func (o *operator) proves(strangers ...string) {
 }
 
 // mismatches lists all that does not agree in a store where nothing is under way
-// but what fell out.
-func mismatches(t testing.TB, db *store.DB, e *hlrtest.Element, strangers ...string) []string {
+// but what fell out: what the proof finds, and what tandem verify does.
+func mismatches(t testing.TB, a *app.App, e *hlrtest.Element, strangers ...string) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -66,10 +68,30 @@ func mismatches(t testing.TB, db *store.DB, e *hlrtest.Element, strangers ...str
 		}
 		delete(p.on, imsi)
 	}
-	if err := db.Read(ctx, scope(brand), func(tx *store.Tx) error { p.tx = tx; return p.all() }); err != nil {
+	if err := a.DB.Read(ctx, scope(brand), func(tx *store.Tx) error { p.tx = tx; return p.all() }); err != nil {
 		t.Fatalf("prove: %v", err)
 	}
+	if err := p.verify(a, strangers); err != nil {
+		t.Fatalf("verify: %v", err)
+	}
 	return p.found
+}
+
+// verify runs the product's own proof. Of strangers it must speak.
+func (p *proof) verify(a *app.App, strangers []string) error {
+	spoken := 0
+	_, err := verify.Run(p.ctx, verify.Config{DB: a.DB, Elements: a.Network, Bus: a.Bus}, func(m verify.Mismatch) error {
+		if m.Kind == verify.KindElement && slices.Contains(strangers, m.Key) {
+			spoken++
+			return nil
+		}
+		p.bad("tandem verify: %s", m)
+		return nil
+	})
+	if err == nil && spoken != len(strangers) {
+		p.bad("tandem verify speaks of %d strangers on the register, there are %d", spoken, len(strangers))
+	}
+	return err
 }
 
 func (p *proof) readRegister(e *hlrtest.Element) error {

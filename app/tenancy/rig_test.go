@@ -173,15 +173,15 @@ func bodies(t *testing.T) map[string]map[string]any {
 		t.Fatal(err)
 	}
 	own := `{
-		"TMF652.resourceOrder": {"orderItem": [{"id": "1", "action": "add", "resource": {"name": "Box", "resourceSpecification": {"id": "box"}}}]},
-		"TMF652.cancelResourceOrder": {"resourceOrder": {"id": "done-resource"}},
 		"TMF685.resourcePool": {"kind": "vlan"},
 		"TMF685.reservation": {"reservationItem": [{"quantity": 1, "resourceCapacity": {"resourcePool": {"id": "vlans"}}}]},
 		"TMF685.availabilityCheck": {"resourceCapacity": {"resourcePool": {"id": "vlans"}}},
 		"TMF685.push": {"resourcePool": {"id": "vlans"}, "resource": [{"id": "{{t}}{{n}}"}]},
 		"TMF685.extract": {"resourcePool": {"id": "vlans"}, "resource": [{"id": "{{t}}spare"}]},
-		"COMMUNICATION.messageTemplate": {"name": "own-{{n}}", "channel": "sms", "language": "en", "body": "{{t}}"},
+		"COMMUNICATION.messageTemplate": {"name": "own-{{n}}-{{w}}", "channel": "sms", "language": "en", "body": "{{t}}"},
 		"COMMUNICATION.communicationPreference": {"customer": {"id": "ada"}, "purpose": null},
+		"BILLING.billableItem": {"state": "active", "product": {"id": "{{t}}"}, "price": {"id": "{{t}}"}, "billingAccount": {"id": "{{t}}"}},
+		"FULFILMENT.faultPolicy": {"tries": 3, "description": "{{t}}"},
 		"FULFILMENT.falloutAction": {"action": "retry", "fallout": ["fallen"], "reason": "{{t}}"},
 		"FULFILMENT.fallout": {"state": "open", "cause": "{{t}}cause", "owner": "{{t}}owner"},
 		"COMMUNICATION.unsentNotice": {"customer": {"id": "ada"}, "reason": "{{t}}"},
@@ -208,7 +208,7 @@ func (m marks) own(text string, n int) string {
 	text = strings.ReplaceAll(text, "lab-subscriber", m.id+"subscriber")
 	text = strings.ReplaceAll(text, "00101000000000", "00101"+m.digits)
 	text = strings.ReplaceAll(text, "49151000", "49"+m.digits)
-	return strings.NewReplacer("{{n}}", fmt.Sprint(n), "{{t}}", m.text).Replace(text)
+	return strings.NewReplacer("{{n}}", fmt.Sprint(n), "{{t}}", m.text, "{{w}}", m.id).Replace(text)
 }
 
 // body is a minimal body of a kind: its required attributes, a name and a

@@ -24,9 +24,6 @@ func defaultCategory(_ *store.Tx, c *Category) error {
 }
 
 func checkCatalog(tx *store.Tx, old, c *Catalog) error {
-	if err := checkPeriod("validFor", c.ValidFor); err != nil {
-		return err
-	}
 	if err := transfer.Later(tx, func() error { return checkCategoryRefs(tx, "category", "", c.Category) }); err != nil {
 		return err
 	}
@@ -37,9 +34,6 @@ func checkCatalog(tx *store.Tx, old, c *Catalog) error {
 }
 
 func checkCategory(tx *store.Tx, old, c *Category) error {
-	if err := checkPeriod("validFor", c.ValidFor); err != nil {
-		return err
-	}
 	if isTrue(c.IsRoot) && c.ParentID != "" {
 		return fault.BadInput("notARoot", "A root category has no parentId")
 	}

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -21,7 +20,6 @@ func defaultOffering(_ *store.Tx, o *ProductOffering) error {
 
 func checkOffering(tx *store.Tx, old, o *ProductOffering) error {
 	for _, check := range []func() error{
-		func() error { return checkPeriod("validFor", o.ValidFor) },
 		o.checkBundle, o.checkRelationships,
 		func() error { return checkTerms(o.ProductOfferingTerm) },
 		func() error { return checkUseShapes(o.ProdSpecCharValueUse) },
@@ -65,12 +63,9 @@ func (o *ProductOffering) checkRelationships() error {
 		return fault.BadInput("tooMany", "productOfferingRelationship has more than %d entries", maxRefs)
 	}
 	needs, excludes := map[string]bool{}, map[string]bool{}
-	for i, r := range o.ProductOfferingRelationship {
+	for _, r := range o.ProductOfferingRelationship {
 		if r.ID == o.ID {
 			return fault.BadInput("selfReference", "productOfferingRelationship refers to the resource itself")
-		}
-		if err := checkPeriod(fmt.Sprintf("productOfferingRelationship[%d].validFor", i), r.ValidFor); err != nil {
-			return err
 		}
 		switch r.RelationshipType {
 		case Requires, OptionalFor:

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"fmt"
 	"math/big"
 
 	"tandem/kit/fault"
@@ -17,7 +16,6 @@ func defaultPrice(_ *store.Tx, p *ProductOfferingPrice) error {
 
 func checkPrice(tx *store.Tx, old, p *ProductOfferingPrice) error {
 	for _, check := range []func() error{
-		func() error { return checkPeriod("validFor", p.ValidFor) },
 		p.checkAmount, p.checkPercentage, p.checkRecurrence, p.checkUnit, p.checkTax, p.checkComplete,
 		func() error { return checkUseShapes(p.ProdSpecCharValueUse) },
 		func() error { return checkTerms(p.ProductOfferingTerm) },
@@ -264,9 +262,6 @@ func savedPrice(tx *store.Tx, old, now *ProductOfferingPrice) error {
 // checkTerms: a commitment lasts a positive time in units of the calendar.
 func checkTerms(terms []Term) error {
 	for i, t := range terms {
-		if err := checkPeriod(fmt.Sprintf("productOfferingTerm[%d].validFor", i), t.ValidFor); err != nil {
-			return err
-		}
 		if t.Duration == nil {
 			continue
 		}

@@ -17,9 +17,6 @@ func defaultSpec(_ *store.Tx, s *ProductSpecification) error {
 }
 
 func checkSpec(tx *store.Tx, old, s *ProductSpecification) error {
-	if err := checkPeriod("validFor", s.ValidFor); err != nil {
-		return err
-	}
 	if len(s.BundledProductSpecification) > 0 && s.IsBundle != nil && !*s.IsBundle {
 		return fault.BadInput("notABundle", "A specification with bundledProductSpecification has isBundle true")
 	}
@@ -61,9 +58,6 @@ func (s *ProductSpecification) checkCharacteristics() error {
 
 func (c SpecCharacteristic) check() error {
 	if err := checkLimits(c.Name, c.MinCardinality, c.MaxCardinality); err != nil {
-		return err
-	}
-	if err := checkPeriod(c.Name+".validFor", c.ValidFor); err != nil {
 		return err
 	}
 	if c.Regex != "" {
@@ -109,9 +103,6 @@ func checkValues(name, valueType string, list []ValueSpec) error {
 	}
 	for i, v := range list {
 		path := fmt.Sprintf("%s.productSpecCharacteristicValue[%d]", name, i)
-		if err := checkPeriod(path+".validFor", v.ValidFor); err != nil {
-			return err
-		}
 		if v.Regex != "" {
 			if _, err := pattern(v.Regex); err != nil {
 				return err

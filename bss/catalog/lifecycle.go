@@ -3,7 +3,6 @@ package catalog
 import (
 	"time"
 
-	"tandem/kit/fault"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
 )
@@ -66,11 +65,4 @@ func stamp(tx *store.Tx, old, now any, was time.Time, is *time.Time) error {
 	}
 	*is = tx.Now()
 	return nil
-}
-
-func checkPeriod(path string, p *tmf.TimePeriod) error {
-	if p == nil || p.StartDateTime.IsZero() || p.EndDateTime.IsZero() || p.StartDateTime.Before(p.EndDateTime) {
-		return nil
-	}
-	return fault.BadInput("invalidPeriod", "%s must end after it starts", path)
 }

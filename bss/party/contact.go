@@ -1,7 +1,6 @@
 package party
 
 import (
-	"fmt"
 	"net/mail"
 	"regexp"
 	"slices"
@@ -54,9 +53,6 @@ func checkMedia(media []ContactMedium) error {
 		if c == nil {
 			c = &MediumCharacteristic{}
 		}
-		if err := checkPeriod(fmt.Sprintf("contactMedium[%d].validFor", i), m.ValidFor); err != nil {
-			return err
-		}
 		switch {
 		case medium(m, mailMedia) && c.EmailAddress == "":
 			return fault.BadInput("incompleteContact", "contactMedium[%d] is an %s without emailAddress", i, m.MediumType)
@@ -71,14 +67,6 @@ func checkMedia(media []ContactMedium) error {
 		}
 	}
 	return nil
-}
-
-// checkPeriod refuses a period that ends before it begins.
-func checkPeriod(path string, p *tmf.TimePeriod) error {
-	if p == nil || p.StartDateTime.IsZero() || p.EndDateTime.IsZero() || p.StartDateTime.Before(p.EndDateTime) {
-		return nil
-	}
-	return fault.BadInput("invalidPeriod", "%s must end after it starts", path)
 }
 
 // isMailbox accepts an addr-spec of RFC 5322 without display name or comment.

@@ -134,9 +134,6 @@ func checkCustomer(tx *store.Tx, old, c *Customer) error {
 			return err
 		}
 	}
-	if err := checkPeriod("validFor", c.ValidFor); err != nil {
-		return err
-	}
 	if err := checkMedia(c.ContactMedium); err != nil {
 		return err
 	}
@@ -154,9 +151,6 @@ func checkRole(tx *store.Tx, old, r *PartyRole) error {
 			return err
 		}
 		was = old.EngagedParty
-	}
-	if err := checkPeriod("validFor", r.ValidFor); err != nil {
-		return err
 	}
 	if err := checkMedia(r.ContactMedium); err != nil {
 		return err

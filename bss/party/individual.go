@@ -1,7 +1,6 @@
 package party
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -127,11 +126,6 @@ func checkIndividual(tx *store.Tx, _, p *Individual) error {
 	for _, l := range p.LanguageAbility {
 		if l.LanguageCode == "" && l.LanguageName == "" {
 			return fault.BadInput("invalidLanguage", "A languageAbility names its language by languageCode or languageName")
-		}
-	}
-	for i, d := range p.IndividualIdentification {
-		if err := checkPeriod(fmt.Sprintf("individualIdentification[%d].validFor", i), d.ValidFor); err != nil {
-			return err
 		}
 	}
 	return checkMedia(p.ContactMedium)

@@ -80,9 +80,6 @@ func defaultOrganization(_ *store.Tx, o *Organization) error {
 }
 
 func checkOrganization(tx *store.Tx, _, o *Organization) error {
-	if err := checkPeriod("existsDuring", o.ExistsDuring); err != nil {
-		return err
-	}
 	if err := checkMedia(o.ContactMedium); err != nil {
 		return err
 	}

@@ -33,10 +33,13 @@ func Statuses(tx *store.Tx, ids []string) (map[string]string, error) {
 	for i, id := range ids {
 		args[i] = id
 	}
-	rows, err := tx.Query("SELECT id, a_status FROM subscription_product WHERE tenant = $1 AND id IN ("+store.In(2, len(args))+")", args...)
+	// rev is in no index of the status: SQLite would rather read all of such an
+	// index than look up some ids.
+	rows, err := tx.Query("SELECT id, a_status, rev FROM subscription_product WHERE tenant = $1 AND id IN ("+store.In(2, len(args))+")", args...)
 	_, err = store.Collect(rows, err, func(r store.Rows) (id string, err error) {
 		var status string
-		err = r.Scan(&id, &status)
+		var rev int64
+		err = r.Scan(&id, &status, &rev)
 		out[id] = status
 		return id, err
 	})

@@ -26,7 +26,7 @@ func nodeFlags(name string, c *app.Config) *flag.FlagSet {
 	f.StringVar(&c.Database, "database", "", "postgres://... instead of the embedded store")
 	f.StringVar(&c.Tenant, "tenant", "host", "`ID` of the first tenant, the host")
 	f.BoolVar(&c.AllowLocal, "allow-local-callbacks", false, "events and imports may use this machine's own addresses (for tests)")
-	f.Float64Var(&c.Rate, "rate", 0, "requests a second and tenant; 0: no limit")
+	f.Float64Var(&c.Rate, "rate", 2000, "requests a second and tenant; 0: no limit")
 	f.BoolVar(&c.Lab, "lab", false, "run the lab's HLR in this process")
 	f.BoolVar(&c.Profile, "pprof", false, "serve /debug/pprof (for developers)")
 	f.DurationVar(&c.Lease, "lease", 0, "how long the jobs of a dead node wait for another; 0: the default")

@@ -4,7 +4,7 @@
 // Owns: the connection, the write path, migrations, the tail of append-only logs.
 // It knows no telecom and no table but its own migration list.
 //
-//	caller ──Write(scope, fn)──> SQLite: one writer goroutine, many fns in one commit (savepoints)
+//	caller ──Write(scope, fn)──> SQLite: one writer goroutine, many fns in one commit
 //	                             PostgreSQL: one transaction a fn, statements pipelined
 //	caller ──Read(scope, fn)───> pool of readers
 //

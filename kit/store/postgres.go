@@ -33,7 +33,9 @@ func openPostgres(ctx context.Context, c Config, db *DB) (*postgresEngine, error
 	// Statements are prepared once, often while a table is still empty, and keep
 	// their plan until its statistics change. Every statement of the house has an
 	// index to go by: a plan that scans or hashes a whole table is never meant.
-	for _, plan := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin"} {
+	// The compiler of plans would take every forbidden scan, of a table of ten rows
+	// too, for dear enough to compile: 50 ms and more each time.
+	for _, plan := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
 		cfg.ConnConfig.RuntimeParams[plan] = "off"
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
@@ -57,14 +59,30 @@ func (e *postgresEngine) horizon(ctx context.Context) (xmin, xmax int64, err err
 }
 
 func (e *postgresEngine) read(ctx context.Context, s Scope, fn func(*Tx) error) error {
-	conn, err := e.pool.Acquire(ctx)
+	conn, err := e.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Release()
 	p := &pgSession{ctx: ctx, conn: conn.Conn()}
 	tx := &Tx{db: e.db, session: p, ctx: ctx, scope: s, now: e.db.Now(), dialect: Postgres}
-	return safely(fn, tx)
+	return away(safely(fn, tx), conn)
+}
+
+func (e *postgresEngine) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	conn, err := e.pool.Acquire(ctx)
+	if err != nil && ctx.Err() == nil {
+		err = errors.Join(ErrAway, err)
+	}
+	return conn, err
+}
+
+// away marks an error that came with the loss of the connection.
+func away(err error, conn *pgxpool.Conn) error {
+	if err != nil && conn.Conn().IsClosed() {
+		return errors.Join(ErrAway, err)
+	}
+	return err
 }
 
 func (e *postgresEngine) write(ctx context.Context, s Scope, fn func(*Tx) error) error {
@@ -92,7 +110,7 @@ func isCode(err error, code string) bool {
 }
 
 func (e *postgresEngine) writeOnce(ctx context.Context, s Scope, fn func(*Tx) error) error {
-	conn, err := e.pool.Acquire(ctx)
+	conn, err := e.acquire(ctx)
 	if err != nil {
 		return err
 	}
@@ -115,7 +133,7 @@ func (e *postgresEngine) writeOnce(ctx context.Context, s Scope, fn func(*Tx) er
 				conn.Conn().Close(run)
 			}
 		}
-		return err
+		return away(err, conn)
 	}
 	e.db.around(true)
 	for _, f := range tx.commit {

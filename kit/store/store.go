@@ -28,6 +28,7 @@ var (
 	ErrNotFound = errors.New("store: no such row")
 	ErrStale    = errors.New("store: the row was changed by someone else")
 	ErrClosed   = errors.New("store: closed")
+	ErrAway     = errors.New("store: the database is out of reach")
 )
 
 // Unique is a broken UNIQUE or PRIMARY KEY constraint.

@@ -16,14 +16,20 @@ type Tail struct {
 	db    *DB
 	table string
 	mu    sync.Mutex
-	hole  int64 // first missing number seen
-	until int64 // transactions from this one on had not begun when it was seen
+	// holes are the first missing numbers seen, at whichever cursor: transactions
+	// from the given one on had not begun then. Those in gone nobody can fill.
+	holes map[int64]int64
+	gone  map[int64]bool
 
 	between func() // a test's, run between the look at the horizon and that at the rows
 }
 
-// Tail is a reader of the named table.
-func (db *DB) Tail(table string) *Tail { return &Tail{db: db, table: table} }
+const maxHoles = 10_000 // remembered; what is forgotten is looked at again
+
+// Tail is a reader of the named table, for any number of cursors.
+func (db *DB) Tail(table string) *Tail {
+	return &Tail{db: db, table: table, holes: map[int64]int64{}, gone: map[int64]bool{}}
+}
 
 // Append prepares the transaction to add rows to a tailed table: it takes its
 // transaction number now, so that the number is older than any seq it draws.
@@ -40,14 +46,23 @@ func (tx *Tx) Append() {
 func (t *Tail) Upto(ctx context.Context, after int64, limit int) (int64, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	upto, news, err := t.look(ctx, after, limit)
+	if err == nil && news { // most often whoever left the new holes has ended already
+		upto, _, err = t.look(ctx, after, limit)
+	}
+	return upto, err
+}
+
+// look is one look at the horizon and then at the rows; news tells of holes that
+// were seen for the first time.
+func (t *Tail) look(ctx context.Context, after int64, limit int) (upto int64, news bool, err error) {
 	// The horizon is taken before the rows are read: a transaction that has ended
 	// by then has filled its hole, or never will. Taken afterwards, one that
 	// commits in between would be lost.
 	var xmin int64
-	if t.hole > 0 {
-		var err error
+	if len(t.holes) > 0 {
 		if xmin, _, err = t.db.horizon(ctx); err != nil {
-			return after, err
+			return after, false, err
 		}
 	}
 	if t.between != nil {
@@ -55,10 +70,10 @@ func (t *Tail) Upto(ctx context.Context, after int64, limit int) (int64, error) 
 	}
 	seqs, err := t.read(ctx, after, limit)
 	if err != nil || len(seqs) == 0 {
-		return after, err
+		return after, false, err
 	}
 	if t.db.dialect == SQLite { // one writer: numbers appear in order
-		return seqs[len(seqs)-1], nil
+		return seqs[len(seqs)-1], false, nil
 	}
 	return t.firm(ctx, after, seqs, xmin)
 }
@@ -75,20 +90,46 @@ func (t *Tail) read(ctx context.Context, after int64, limit int) (seqs []int64, 
 	return seqs, err
 }
 
-// firm goes up to the first hole that may still be filled, and notes it.
-func (t *Tail) firm(ctx context.Context, after int64, seqs []int64, xmin int64) (int64, error) {
-	last := after
+// firm goes up to the first hole that may still be filled, and notes all new ones.
+func (t *Tail) firm(ctx context.Context, after int64, seqs []int64, xmin int64) (upto int64, news bool, err error) {
+	upto = after
+	last, open, fresh := after, false, []int64{}
 	for _, seq := range seqs {
-		if hole := last + 1; seq != hole && !(t.hole == hole && xmin >= t.until) {
-			if t.hole == hole {
-				return last, nil
+		if hole := last + 1; seq != hole && !t.gone[hole] {
+			until, known := t.holes[hole]
+			switch {
+			case !known:
+				fresh = append(fresh, hole)
+				open = true
+			case xmin >= until:
+				t.gone[hole] = true
+				delete(t.holes, hole)
+			default:
+				open = true
 			}
-			_, xmax, err := t.db.horizon(ctx)
-			t.hole, t.until = hole, xmax
-			return last, err
+		}
+		if !open {
+			upto = seq
 		}
 		last = seq
 	}
-	t.hole = 0
-	return last, nil
+	return upto, len(fresh) > 0, t.note(ctx, fresh)
+}
+
+func (t *Tail) note(ctx context.Context, fresh []int64) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	_, xmax, err := t.db.horizon(ctx)
+	if err != nil {
+		return err
+	}
+	if len(t.holes)+len(t.gone) > maxHoles {
+		clear(t.holes)
+		clear(t.gone)
+	}
+	for _, hole := range fresh {
+		t.holes[hole] = xmax
+	}
+	return nil
 }

@@ -78,7 +78,8 @@ func translate(err error) error {
 		return fault.Clash("alreadyExists", "Something with this id or number exists already")
 	case errors.Is(err, store.ErrStale):
 		return fault.Clash("changedMeanwhile", "The resource was changed by someone else in the meantime; read it again and retry")
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, store.ErrClosed):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled),
+		errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrAway):
 		return fault.Away(err, "The request could not be finished in time; try again")
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"tandem/kit/fault"
 	"tandem/kit/money"
 )
 
@@ -77,6 +78,13 @@ func (p *TimePeriod) Holds(t time.Time) bool {
 		return true
 	}
 	return (p.StartDateTime.IsZero() || !t.Before(p.StartDateTime)) && (p.EndDateTime.IsZero() || t.Before(p.EndDateTime))
+}
+
+func (p TimePeriod) check(path string) error {
+	if p.StartDateTime.IsZero() || p.EndDateTime.IsZero() || !p.EndDateTime.Before(p.StartDateTime) {
+		return nil
+	}
+	return fault.BadInput("invalidPeriod", "%s ends before it starts", path)
 }
 
 // Money is a rated amount with its currency (TMF "Money": unit, value).

@@ -299,7 +299,8 @@ func (p *plan) saveMulti(tx *store.Tx, table, id string, fresh bool, old, now []
 }
 
 // validate checks the rules in the tags: `tmf:"required"` and `tmf:"enum=a|b"`,
-// at every level; a nested rule holds only where its parent is present.
+// at every level, and that no TimePeriod ends before it begins; a nested rule holds
+// only where its parent is present.
 func (p *plan) validate(res any) error {
 	return validateValue(reflect.ValueOf(res).Elem(), "")
 }
@@ -309,6 +310,7 @@ type rule struct {
 	name     string
 	required bool
 	enum     []string
+	period   bool
 	deep     bool // may contain rules further down
 }
 
@@ -320,7 +322,7 @@ func rulesOf(t reflect.Type) []rule {
 	}
 	var out []rule
 	for name, f := range fieldsOf(t) {
-		r := rule{field: f, name: name, deep: hasRules(f.Type, map[reflect.Type]bool{t: true})}
+		r := rule{field: f, name: name, period: isPeriod(f.Type), deep: hasRules(f.Type, map[reflect.Type]bool{t: true})}
 		for _, part := range strings.Split(f.Tag.Get("tmf"), ",") {
 			if part == "required" {
 				r.required = true
@@ -329,13 +331,21 @@ func rulesOf(t reflect.Type) []rule {
 				r.enum = strings.Split(list, "|")
 			}
 		}
-		if r.required || r.enum != nil || r.deep {
+		if r.required || r.enum != nil || r.period || r.deep {
 			out = append(out, r)
 		}
 	}
 	slices.SortFunc(out, func(a, b rule) int { return strings.Compare(a.name, b.name) })
 	ruleCache.Store(t, out)
 	return out
+}
+
+// isPeriod reports whether a field holds one TimePeriod or several.
+func isPeriod(t reflect.Type) bool {
+	for t.Kind() == reflect.Pointer || isList(t) {
+		t = t.Elem()
+	}
+	return t == reflect.TypeFor[TimePeriod]()
 }
 
 // hasRules reports whether a type or anything in it carries a rule. A type that
@@ -350,7 +360,7 @@ func hasRules(t reflect.Type, seen map[reflect.Type]bool) bool {
 	fields := fieldsOf(t)
 	seen[t] = true
 	for _, f := range fields {
-		if f.Tag.Get("tmf") != "" || hasRules(f.Type, seen) {
+		if f.Tag.Get("tmf") != "" || isPeriod(f.Type) || hasRules(f.Type, seen) {
 			return true
 		}
 	}
@@ -359,6 +369,9 @@ func hasRules(t reflect.Type, seen map[reflect.Type]bool) bool {
 }
 
 func validateValue(v reflect.Value, path string) error {
+	if p, ok := v.Interface().(TimePeriod); ok {
+		return p.check(path)
+	}
 	for _, r := range rulesOf(v.Type()) {
 		fv, err := v.FieldByIndexErr(r.field.Index)
 		if err != nil {
@@ -384,7 +397,7 @@ func (r rule) check(v reflect.Value, path string) error {
 			return fault.BadInput("invalidValue", "%s is %q; it must be one of %s", path, s, strings.Join(r.enum, ", "))
 		}
 	}
-	if !r.deep {
+	if !r.deep && !r.period {
 		return nil
 	}
 	switch v = reflect.Indirect(v); {

@@ -1,6 +1,7 @@
 package fulfilment
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +15,8 @@ const (
 	simCategory  = "sim"
 )
 
-// reservedFor is how long an order may hold what it reserved before it is done.
+// reservedFor is how long an order may hold what it reserved before it is done,
+// from its start on.
 const reservedFor = 30 * 24 * time.Hour
 
 // poolsQuarantine lets the pool say how long a number rests.
@@ -23,17 +25,18 @@ const poolsQuarantine = -1
 // assign gives the parts of a target graph that come from pools their values:
 // those the service has already, those asked for, or the next free ones; and
 // tells the parts on elements what was assigned beside them. Reservations are
-// made in the transaction of the plan, in the name of the root service.
-func assign(tx *store.Tx, current, target *Graph) error {
-	holder := target.Root().ID
+// made in the transaction of the plan, in the name of the root service, for an
+// order that begins at start.
+func assign(tx *store.Tx, current, target *Graph, start time.Time) error {
+	holder, until := target.Root().ID, startAt(tx, start).Add(reservedFor)
 	for i := range target.Parts {
 		p := &target.Parts[i]
 		var err error
 		switch kind, isNumber := strings.CutPrefix(p.Category, numberPrefix); {
 		case isNumber:
-			err = assignNumber(tx, kind, holder, current.find(p.Path), p)
+			err = assignNumber(tx, kind, holder, until, current.same(p), p)
 		case p.Category == simCategory:
-			err = assignSIM(tx, holder, current.find(p.Path), p)
+			err = assignSIM(tx, holder, until, current.same(p), p)
 		}
 		if err != nil {
 			return err
@@ -47,27 +50,27 @@ func assign(tx *store.Tx, current, target *Graph) error {
 	return nil
 }
 
-func assignNumber(tx *store.Tx, kind, holder string, was, p *Part) error {
+func assignNumber(tx *store.Tx, kind, holder string, until time.Time, was, p *Part) error {
 	want := p.value(kind)
 	if was != nil && (want == "" || want == was.value(kind)) {
 		p.set(kind, was.value(kind))
 		return nil
 	}
-	got, err := inventory.Reserve(tx, kind, p.value("pool"), want, holder, tx.Now().Add(reservedFor))
+	got, err := inventory.Reserve(tx, kind, p.value("pool"), want, holder, until)
 	if err == nil {
 		p.set(kind, got)
 	}
 	return err
 }
 
-func assignSIM(tx *store.Tx, holder string, was, p *Part) error {
+func assignSIM(tx *store.Tx, holder string, until time.Time, was, p *Part) error {
 	want := p.value("iccid")
 	if was != nil && (want == "" || want == was.value("iccid")) {
 		p.set("iccid", was.value("iccid"))
 		p.set("imsi", was.value("imsi"))
 		return nil
 	}
-	sim, err := inventory.ReserveSIM(tx, p.value("pool"), want, holder, tx.Now().Add(reservedFor))
+	sim, err := inventory.ReserveSIM(tx, p.value("pool"), want, holder, until)
 	if err == nil {
 		p.set("iccid", sim.ICCID)
 		p.set("imsi", sim.IMSI)
@@ -122,16 +125,13 @@ func (g *Graph) assignedBelow(path string) map[string]string {
 // settle makes the pools agree with a graph that is now in the network: what it
 // holds is assigned, what it held before is released into quarantine.
 func settle(tx *store.Tx, before, now *Graph) error {
+	had := before.pooled()
 	for _, p := range partsOf(now) {
-		was := before.find(p.Path)
 		if err := p.eachPooled(func(kind, value string) error {
-			if was != nil && was.pooled(kind) == value {
+			if slices.Contains(had, Pooled{kind, value}) {
 				return nil
 			}
-			if kind == simCategory {
-				return inventory.AssignSIM(tx, value, now.Root().ID)
-			}
-			return inventory.Assign(tx, kind, value, now.Root().ID)
+			return p.take(tx, kind, value, now.Root().ID)
 		}); err != nil {
 			return err
 		}
@@ -139,23 +139,64 @@ func settle(tx *store.Tx, before, now *Graph) error {
 	return release(tx, before, now)
 }
 
-// release gives back what from holds and keep does not.
-func release(tx *store.Tx, from, keep *Graph) error {
-	for _, p := range partsOf(from) {
-		still := keep.find(p.Path)
-		if err := p.eachPooled(func(kind, value string) error {
-			if still != nil && still.pooled(kind) == value {
-				return nil
-			}
-			if kind == simCategory {
-				return inventory.ReleaseSIM(tx, value, from.Root().ID, poolsQuarantine)
-			}
-			return inventory.Release(tx, kind, value, from.Root().ID, poolsQuarantine)
-		}); err != nil {
+// take turns a reservation into use. One that has run out is made again, if nobody
+// has taken the value meanwhile.
+func (p *Part) take(tx *store.Tx, kind, value, holder string) error {
+	assign := func() error { return inventory.Assign(tx, kind, value, holder) }
+	reserve := func() error {
+		_, err := inventory.Reserve(tx, kind, p.value("pool"), value, holder, tx.Now().Add(reservedFor))
+		return err
+	}
+	if kind == simCategory {
+		assign = func() error { return inventory.AssignSIM(tx, value, holder) }
+		reserve = func() error {
+			_, err := inventory.ReserveSIM(tx, p.value("pool"), value, holder, tx.Now().Add(reservedFor))
+			return err
+		}
+	}
+	err := assign()
+	if !fault.Is(err, fault.Conflict) {
+		return err
+	}
+	if reserve() != nil {
+		return err // says what is missing
+	}
+	return assign()
+}
+
+// release gives back what from holds and none of the graphs to keep does. What
+// somebody else holds by now, because its reservation had run out, stays his.
+func release(tx *store.Tx, from *Graph, keep ...*Graph) error {
+	var kept []Pooled
+	for _, g := range keep {
+		kept = append(kept, g.pooled()...)
+	}
+	for _, v := range from.pooled() {
+		if slices.Contains(kept, v) {
+			continue
+		}
+		var err error
+		if v.Kind == simCategory {
+			err = inventory.ReleaseSIM(tx, v.Value, from.Root().ID, poolsQuarantine)
+		} else {
+			err = inventory.Release(tx, v.Kind, v.Value, from.Root().ID, poolsQuarantine)
+		}
+		if err != nil && fault.Of(err).Code != "notHolder" {
 			return err
 		}
 	}
 	return nil
+}
+
+// pooled is all that a graph has from pools.
+func (g *Graph) pooled() (out []Pooled) {
+	for _, p := range partsOf(g) {
+		_ = p.eachPooled(func(kind, value string) error { // the function never fails
+			out = append(out, Pooled{kind, value})
+			return nil
+		})
+	}
+	return out
 }
 
 // eachPooled calls f with what the part holds from a pool, if anything.
@@ -167,11 +208,4 @@ func (p *Part) eachPooled(f func(kind, value string) error) error {
 		return f(simCategory, p.value("iccid"))
 	}
 	return nil
-}
-
-func (p *Part) pooled(kind string) string {
-	if kind == simCategory {
-		return p.value("iccid")
-	}
-	return p.value(kind)
 }

@@ -79,21 +79,31 @@ func Begin(tx *store.Tx, so *ServiceOrder) error {
 	return watchDate(tx, so)
 }
 
-// storeItems writes planned items; those with nothing to do are complete at once.
+// storeItems writes planned items; those of an order that begins now and that
+// have nothing to do are complete at once.
 func storeItems(tx *store.Tx, so *ServiceOrder, items []*planned) error {
 	for _, it := range items {
 		if err := it.store(tx, so, items); err != nil {
 			return err
 		}
 	}
+	if so.State == Acknowledged {
+		return nil // its day has not come
+	}
+	return completeIdle(tx, so.ID)
+}
+
+// completeIdle completes the items of an order that are under way with nothing to
+// do on any element, and nothing to wait for.
+func completeIdle(tx *store.Tx, order string) error {
+	rows, err := tx.Query("SELECT item FROM fulfilment_item WHERE tenant = $1 AND service_order = $2 AND state = 'inProgress' AND open_tasks = 0 ORDER BY n", order)
+	items, err := store.Collect(rows, err, store.Text)
 	for _, it := range items {
-		if len(it.steps) == 0 && len(it.after) == 0 {
-			if err := completeItem(tx, so.ID, it.item.ID); err != nil {
-				return err
-			}
+		if err == nil {
+			err = completeItem(tx, order, it)
 		}
 	}
-	return nil
+	return err
 }
 
 // order checks the items and sorts out who waits for whom.
@@ -107,6 +117,9 @@ func order(so *ServiceOrder) ([]*planned, error) {
 		it := &so.ServiceOrderItem[i]
 		if _, twice := byID[it.ID]; twice {
 			return nil, fault.BadInput("duplicateItem", "Two items have the id %q", it.ID)
+		}
+		if it.Quantity != nil && *it.Quantity != 1 {
+			return nil, fault.BadInput("badQuantity", "quantity of item %q must be 1: each service or resource has an item of its own", it.ID)
 		}
 		if len(it.ServiceOrderItem) > 0 {
 			return nil, fault.BadInput("nestedItems", "Item %q contains items; relate items by serviceOrderItemRelationship instead", it.ID)
@@ -123,7 +136,9 @@ func order(so *ServiceOrder) ([]*planned, error) {
 			if !ok {
 				return nil, fault.BadInput("unknownItem", "Item %q relates to item %q, which the order does not have", p.item.ID, r.OrderItem.ItemID)
 			}
-			p.after = append(p.after, n)
+			if !slices.Contains(p.after, n) {
+				p.after = append(p.after, n)
+			}
 		}
 	}
 	return items, acyclic(items)
@@ -178,13 +193,16 @@ func (p *planned) planAdd(tx *store.Tx, so *ServiceOrder) error {
 	if s.Specification == nil || s.Specification.ID == "" {
 		return fault.BadInput("mandatoryAttributeMissing", "service.serviceSpecification.id is required to add a service")
 	}
+	if v, _ := tmf.Value(s.Characteristic, suspended); v == "true" {
+		return errSuspended
+	}
 	p.step = stepActivate
 	target, err := expand(tx, s.Specification.ID, s, Add, nil)
 	if err != nil {
 		return err
 	}
 	p.target, p.service = target, target.Root().ID
-	if err := assign(tx, nil, target); err != nil {
+	if err := assign(tx, nil, target, so.RequestedStartDate); err != nil {
 		return err
 	}
 	p.steps = diff(nil, target)
@@ -210,7 +228,9 @@ func (p *planned) planExisting(tx *store.Tx, so *ServiceOrder) error {
 	if s.ID == "" {
 		return fault.BadInput("mandatoryAttributeMissing", "service.id is required to %s a service", p.item.Action)
 	}
-	p.service = s.ID
+	if err := p.claim(tx, so.ID, s.ID); err != nil {
+		return err
+	}
 	svc, err := inventory.Services.Get(tx, s.ID)
 	if err != nil {
 		return err
@@ -231,18 +251,35 @@ func (p *planned) planExisting(tx *store.Tx, so *ServiceOrder) error {
 	}
 	want := *s
 	want.Characteristic = p.before.Root().Chars
+	if v, said := tmf.Value(s.Characteristic, suspended); p.step == stepChange && said && (v == "true") != (p.before.Root().value(suspended) == "true") {
+		return errSuspended
+	}
 	for _, c := range s.Characteristic {
 		want.Characteristic = tmf.With(want.Characteristic, c)
 	}
 	if p.target, err = expand(tx, p.before.Root().Spec.ID, &want, Modify, p.before); err != nil {
 		return err
 	}
-	if err := assign(tx, p.before, p.target); err != nil {
+	if err := assign(tx, p.before, p.target, so.RequestedStartDate); err != nil {
 		return err
 	}
 	p.steps = diff(p.before, p.target)
 	p.describe()
 	return nil
+}
+
+// errSuspended refuses to bar a service behind the back of those who bill it.
+var errSuspended = fault.BadInput("notSettable", "The characteristic suspended follows the state of the service: ask for service.state inactive or active")
+
+// claim makes the item's order the only one that works on the service. It comes
+// before anything of the service is read: what is read then stays true.
+func (p *planned) claim(tx *store.Tx, order, service string) error {
+	p.service = service
+	_, err := tx.Exec("INSERT INTO fulfilment_claim (tenant, service, service_order) VALUES ($1, $2, $3)", service, order)
+	if store.IsUnique(err, "fulfilment_claim") {
+		return fault.Clash("serviceBusy", "Another order or item is at work on %q; wait for it or cancel it", service)
+	}
+	return err
 }
 
 // modification says what a modify means: service.state inactive suspends, active
@@ -300,15 +337,8 @@ func (p *planned) createServices(tx *store.Tx, so *ServiceOrder) error {
 	return nil
 }
 
-// store writes the item, its claim on the service and its tasks.
+// store writes the item and its tasks.
 func (p *planned) store(tx *store.Tx, so *ServiceOrder, items []*planned) error {
-	if p.step != stepNothing && p.step != stepActivate { // nobody else knows a service that is being made
-		if _, err := tx.Exec("INSERT INTO fulfilment_claim (tenant, service, service_order) VALUES ($1, $2, $3)", p.service, so.ID); store.IsUnique(err, "fulfilment_claim") {
-			return fault.Clash("serviceBusy", "Another order is at work on service %q; wait for it or cancel it", p.service)
-		} else if err != nil {
-			return err
-		}
-	}
 	graph, err := encodeGraph(p.target)
 	if err != nil {
 		return err

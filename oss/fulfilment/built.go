@@ -106,11 +106,8 @@ func (b builtRow) hand(f func(Standing) error) error {
 		if _, _, ok := p.onElement(); ok {
 			s.Intents = append(s.Intents, p.intent())
 		}
-		_ = p.eachPooled(func(kind, value string) error { // the function never fails
-			s.Pooled = append(s.Pooled, Pooled{kind, value})
-			return nil
-		})
 	}
+	s.Pooled = g.pooled()
 	return f(s)
 }
 

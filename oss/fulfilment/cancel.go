@@ -113,7 +113,7 @@ func takenBack(tx *store.Tx, it itemRow) error {
 		return err
 	}
 	for _, p := range partsOf(it.graph) {
-		if p.Kind != "service" || it.before.find(p.Path) != nil {
+		if p.Kind != "service" || it.before.same(&p) != nil {
 			continue
 		}
 		if it.step != stepActivate {
@@ -181,7 +181,7 @@ func postCancel(tx *store.Tx, c *CancelServiceOrder) error {
 	if so, err = ServiceOrders.Get(tx, so.ID); err != nil {
 		return err
 	}
-	if so.State != Cancelled {
+	if !ended(so.State) {
 		c.State, c.EffectiveCancellationDate = "inProgress", so.CancellationDate
 		if c.ID == "" {
 			c.ID = tmf.NewID()

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"tandem/fact"
+	"tandem/kit/fault"
 	"tandem/kit/outbox"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
@@ -112,12 +113,12 @@ func (it itemRow) end(tx *store.Tx, state, reason string) error {
 func (it itemRow) apply(tx *store.Tx) error {
 	for i := len(partsOf(it.graph)) - 1; i >= 0; i-- { // children first: parents refer to them
 		p := &it.graph.Parts[i]
-		if err := it.applyPart(tx, p, it.before.find(p.Path)); err != nil {
+		if err := it.applyPart(tx, p, it.before.same(p)); err != nil {
 			return err
 		}
 	}
 	for _, p := range partsOf(it.before) {
-		if it.step == stepNothing || it.graph.find(p.Path) != nil {
+		if it.step == stepNothing || it.graph.same(&p) != nil {
 			continue
 		}
 		if err := retire(tx, &p); err != nil {
@@ -155,7 +156,7 @@ func (it itemRow) applyPart(tx *store.Tx, p, was *Part) error {
 
 func (it itemRow) applyResource(tx *store.Tx, p, was *Part) error {
 	fresh := p.resource()
-	if was == nil || was.ID != p.ID {
+	if was == nil {
 		fresh.StartOperatingDate = tx.Now()
 		return inventory.Resources.Create(tx, fresh)
 	}
@@ -290,7 +291,15 @@ func (it itemRow) ofResource() bool {
 
 // progress brings the order to what its items say, and tells it.
 func (it itemRow) progress(tx *store.Tx, state, reason string) error {
-	if it.ofResource() {
+	ofResource := it.ofResource()
+	if it.step == stepNothing { // it has no graph to tell by
+		_, err := ResourceOrders.Get(tx, it.order)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		ofResource = err == nil
+	}
+	if ofResource {
 		return progressResource(tx, it, state, reason)
 	}
 	outbox.Tell(tx, fact.ServiceOrderItemDone{ServiceOrder: it.order, Item: it.item, External: it.external, State: state, Reason: reason})

@@ -26,17 +26,19 @@ func watchDate(tx *store.Tx, so *ServiceOrder) error {
 }
 
 // start moves an order whose day has come to inProgress. Its tasks have timers
-// of their own, set to the same instant.
+// of their own, set to the same instant; items that have none are done with it.
 func (e *Engine) start(ctx context.Context, job *work.Job) error {
 	return e.db.Write(ctx, e.scope(job.Tenant), func(tx *store.Tx) error {
 		if err := job.Finish(tx); err != nil {
 			return err
 		}
+		begins := false
 		tx.Queue("UPDATE fulfilment_item SET state = 'inProgress' WHERE tenant = $1 AND service_order = $2 AND state = 'pending'", job.Key)
 		_, err := ServiceOrders.Edit(tx, job.Key, func(so *ServiceOrder) error {
 			if so.State != Acknowledged {
 				return nil
 			}
+			begins = true
 			so.State, so.StartDate = InProgress, tx.Now()
 			for i := range so.ServiceOrderItem {
 				if it := &so.ServiceOrderItem[i]; it.State == Acknowledged {
@@ -45,7 +47,10 @@ func (e *Engine) start(ctx context.Context, job *work.Job) error {
 			}
 			return nil
 		})
-		return err
+		if err != nil || !begins {
+			return err
+		}
+		return completeIdle(tx, job.Key)
 	})
 }
 

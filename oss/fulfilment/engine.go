@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"tandem/kit/fault"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
 	"tandem/kit/work"
@@ -108,12 +109,18 @@ func (e *Engine) run(ctx context.Context, job *work.Job) error {
 	if err != nil {
 		return e.failed(ctx, scope, job, t, err)
 	}
-	return e.db.Write(ctx, scope, func(tx *store.Tx) error {
+	err = e.db.Write(ctx, scope, func(tx *store.Tx) error {
 		if err := job.Finish(tx); err != nil {
 			return err
 		}
 		return taskSucceeded(tx, t, evidence(seen))
 	})
+	if f := fault.Of(err); err != nil && f.Kind != fault.Internal && f.Kind != fault.Unavailable {
+		// The element agrees, but our own books do not: a number whose reservation
+		// ran out is somebody else's by now. Trying again does not help.
+		return e.failed(ctx, scope, job, t, &driver.Error{Class: driver.Conflict, Reason: "The element has it, but it cannot be entered: " + f.Reason})
+	}
+	return err
 }
 
 // secretsOf opens the keys that an intent needs.

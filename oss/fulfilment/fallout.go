@@ -142,7 +142,13 @@ func act(tx *store.Tx, a *FalloutAction) error {
 	if (a.Action == "skip" || a.Action == "cancel") && a.Reason == "" {
 		return fault.BadInput("reasonMissing", "A reason is required to %s", a.Action)
 	}
-	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	for _, id := range ids {
+		if err := stillOpen(tx, id); err != nil {
+			return fault.At("fallout "+id, err)
+		}
+	}
+	for _, id := range ids {
 		if err := actOn(tx, a, id); err != nil {
 			return fault.At("fallout "+id, err)
 		}
@@ -151,13 +157,21 @@ func act(tx *store.Tx, a *FalloutAction) error {
 	return FalloutActions.Create(tx, a)
 }
 
-func actOn(tx *store.Tx, a *FalloutAction, id string) error {
+// stillOpen locks a fallout and refuses one that is resolved.
+func stillOpen(tx *store.Tx, id string) error {
 	f, err := Fallouts.Lock(tx, id)
-	if err != nil {
-		return err
+	if err == nil && f.State != "open" {
+		err = fault.Clash("notOpen", "It is resolved already: %s", f.Resolution)
 	}
-	if f.State != "open" {
-		return fault.Clash("notOpen", "It is resolved already: %s", f.Resolution)
+	return err
+}
+
+// actOn does it for one fallout. One that the same action has resolved already,
+// because its order or item is another's too, needs nothing more.
+func actOn(tx *store.Tx, a *FalloutAction, id string) error {
+	f, err := Fallouts.Get(tx, id)
+	if err != nil || f.State != "open" {
+		return err
 	}
 	t, err := scanTask(tx.Row(selectTask+"id = $2", id))
 	if err != nil {
@@ -174,6 +188,9 @@ func actOn(tx *store.Tx, a *FalloutAction, id string) error {
 	case "skip":
 		err = skip(tx, t, a.Reason)
 	case "cancel":
+		if t.undoing == 1 {
+			return fault.Clash("beingTakenBack", "The order item is being taken back already, and this is what is left of it; retry it, or skip it if it only takes away")
+		}
 		return cancelEither(tx, t.order, a.Reason)
 	}
 	if err != nil {
@@ -225,10 +242,11 @@ func fixAndRetry(tx *store.Tx, t task, chars []tmf.Characteristic) error {
 	if confirmed > 0 || it.graph == nil || it.ofResource() {
 		return fault.Clash("cannotFix", "This item cannot be planned anew: it takes something away, belongs to a resource order, or has confirmed steps; retry or cancel it")
 	}
-	return it.replan(tx, chars)
+	return it.replan(tx, t.id, chars)
 }
 
-func (it itemRow) replan(tx *store.Tx, chars []tmf.Characteristic) error {
+// replan replaces the plan of an item; fallen is the task that is being fixed.
+func (it itemRow) replan(tx *store.Tx, fallen string, chars []tmf.Characteristic) error {
 	so, err := ServiceOrders.Lock(tx, it.order)
 	if err != nil {
 		return err
@@ -247,11 +265,12 @@ func (it itemRow) replan(tx *store.Tx, chars []tmf.Characteristic) error {
 		return err
 	}
 	// What the old plan reserved counts as held: only what the fix changes is
-	// reserved anew, and what it no longer wants is given back.
-	if err := assign(tx, it.graph, p.target); err != nil {
+	// reserved anew, and what it no longer wants is given back, except for what
+	// the service has in the network.
+	if err := assign(tx, it.graph, p.target, so.RequestedStartDate); err != nil {
 		return err
 	}
-	if err := release(tx, it.graph, p.target); err != nil {
+	if err := release(tx, it.graph, p.target, it.before); err != nil {
 		return err
 	}
 	p.steps = diff(p.before, p.target)
@@ -260,17 +279,23 @@ func (it itemRow) replan(tx *store.Tx, chars []tmf.Characteristic) error {
 		return err
 	}
 	// The old tasks end in a state that says so; their failed attempt may have
-	// left something on the element under the old key.
+	// changed something on the element that the new plan does not name.
 	rows, err := tx.Query(selectTask+"service_order = $2 AND item = $3 AND n >= 0", it.order, it.item)
 	old, err := store.Collect(rows, err, func(r store.Rows) (task, error) { return scanTask(r) })
 	if err != nil {
 		return err
 	}
-	p.steps = append(leftovers(old, p.steps), p.steps...)
+	p.steps = mend(old, p.steps, p.target)
 	for _, t := range old {
 		tx.QueueOne("UPDATE fulfilment_task SET state = 'cancelled', at = $3 WHERE tenant = $1 AND id = $2", t.id, store.Micros(tx.Now()))
 		tx.Queue("DELETE FROM fulfilment_arrow WHERE tenant = $1 AND (before = $2 OR after = $2)", t.id)
 		work.Cancel(tx, taskJob, t.id)
+		if t.id == fallen {
+			continue // the action closes it, and says who did
+		}
+		if err := closeFallout(tx, t.id, "The order item is planned anew"); err != nil {
+			return err
+		}
 	}
 	graph, err := encodeGraph(p.target)
 	if err != nil {
@@ -280,28 +305,47 @@ func (it itemRow) replan(tx *store.Tx, chars []tmf.Characteristic) error {
 	return p.storeTasks(tx, so, nil)
 }
 
-// leftovers are steps that clear what failed attempts may have left under keys
-// the new plan no longer names.
-func leftovers(old []task, steps []Step) []Step {
+// mend is the plan with further steps before it: they bring every place that a
+// failed attempt may have touched, and that the plan does not name, to what the
+// target wants there. There is at least one, for the task that failed.
+func mend(old []task, steps []Step, target *Graph) []Step {
+	wanted := map[string]Intent{}
+	for _, p := range partsOf(target) {
+		if p.entry() != nil {
+			wanted[p.intent().place()] = p.intent()
+		}
+	}
+	named := map[string]bool{}
+	for _, s := range steps {
+		named[s.Do.place()] = true
+	}
 	var out []Step
 	for _, t := range old {
-		if t.do.Absent || t.state == taskWaiting || slices.ContainsFunc(steps, func(s Step) bool { return s.Do.Key == t.do.Key && s.Do.Element == t.do.Element }) {
+		if t.state == taskWaiting || named[t.do.place()] {
 			continue
 		}
-		out = append(out, Step{Do: t.do.absent(), Undo: t.do.absent()})
+		named[t.do.place()] = true
+		do, stays := wanted[t.do.place()]
+		if !stays {
+			do = t.do.absent()
+		}
+		var after []int
+		if len(out) > 0 {
+			after = []int{len(out) - 1}
+		}
+		out = append(out, Step{Do: do, Undo: do, After: after})
 	}
-	if len(out) > 0 {
-		for i := range steps {
-			for j := range steps[i].After {
-				steps[i].After[j] += len(out)
-			}
-			if len(steps[i].After) == 0 {
-				steps[i].After = []int{len(out) - 1}
-			}
+	first := len(out)
+	for _, s := range steps {
+		after := make([]int, len(s.After))
+		for i, a := range s.After {
+			after[i] = a + first
 		}
-		for i := 1; i < len(out); i++ {
-			out[i].After = []int{i - 1}
+		if first > 0 && len(after) == 0 {
+			after = []int{first - 1}
 		}
+		s.After = after
+		out = append(out, s)
 	}
 	return out
 }

@@ -65,6 +65,15 @@ func (g *Graph) find(path string) *Part {
 	return &g.Parts[i]
 }
 
+// same is the part that p is in this graph: at the same path and with the same id.
+// What follows another specification is another part.
+func (g *Graph) same(p *Part) *Part {
+	if found := g.find(p.Path); found != nil && found.ID == p.ID {
+		return found
+	}
+	return nil
+}
+
 // parent is the part that path belongs to, nil for the root.
 func (g *Graph) parent(path string) *Part {
 	if path == "" {
@@ -115,6 +124,17 @@ func (p *Part) onElement() (typ string, k elementKind, ok bool) {
 	return typ, k, ok
 }
 
+// entry is the part if it lives on an element, else nil.
+func (p *Part) entry() *Part {
+	if p == nil {
+		return nil
+	}
+	if _, _, ok := p.onElement(); !ok {
+		return nil
+	}
+	return p
+}
+
 // Intent is what an element must be made to hold. It carries no secrets: Keys
 // names the SIM card whose keys are put in at the last moment.
 type Intent struct {
@@ -141,6 +161,11 @@ func (p *Part) intent() Intent {
 func (in Intent) absent() Intent {
 	return Intent{Element: in.Element, Type: in.Type, Key: in.Key, Absent: true}
 }
+
+// place is where an intent takes effect.
+func (in Intent) place() string { return in.Element + "/" + in.Type + "/" + in.Key }
+
+func (in Intent) sameKey(o Intent) bool { return in.place() == o.place() }
 
 func (in Intent) same(o Intent) bool {
 	if in.Element != o.Element || in.Type != o.Type || in.Key != o.Key || in.Absent != o.Absent || in.Keys != o.Keys || len(in.Attributes) != len(o.Attributes) {
@@ -169,44 +194,84 @@ type Step struct {
 
 // diff is the plan: the steps that lead from the current graph to the target,
 // nil for none. It is pure. Parts are configured children first, taken away
-// parents first; a part whose key changes leaves the element before it returns
-// under the new key, because numbers are unique there.
+// parents first. What must have left an element before something can be put there
+// comes first: a part whose key changes, because numbers are unique, and whatever
+// has a key that returns in another part. The rest is taken away last, when nothing
+// refers to it any more. A step waits for earlier ones only.
 func diff(current, target *Graph) []Step {
-	var steps []Step
-	at := map[string]int{} // path -> its last step
-	for _, p := range slices.Backward(partsOf(target)) {
-		if _, _, ok := p.onElement(); !ok {
+	d := differ{at: map[string]int{}, taken: map[string]int{}}
+	returns := map[string]bool{}
+	for _, p := range partsOf(target) {
+		if was := current.same(&p).entry(); p.entry() != nil && (was == nil || !was.intent().sameKey(p.intent())) {
+			returns[p.intent().place()] = true
+		}
+	}
+	var last []*Part
+	for i := range partsOf(current) {
+		p := current.Parts[i].entry()
+		if p == nil {
 			continue
 		}
-		now := p.intent()
-		was := current.find(p.Path)
+		is := target.same(p).entry()
 		switch {
-		case was == nil:
-			steps = append(steps, Step{p.ID, p.Path, now, now.absent(), belowOf(at, p.Path)})
-		case was.intent().same(now):
-			continue
-		case was.intent().Key != now.Key || was.intent().Element != now.Element:
-			old := was.intent()
-			steps = append(steps, Step{p.ID, p.Path, old.absent(), old, belowOf(at, p.Path)})
-			steps = append(steps, Step{p.ID, p.Path, now, now.absent(), []int{len(steps) - 1}})
-		default:
-			steps = append(steps, Step{p.ID, p.Path, now, was.intent(), belowOf(at, p.Path)})
+		case is == nil && !returns[p.intent().place()]:
+			last = append(last, p)
+		case is == nil || !is.intent().sameKey(p.intent()):
+			d.take(p)
 		}
-		at[p.Path] = len(steps) - 1
 	}
-	for _, p := range partsOf(current) {
-		if _, _, ok := p.onElement(); !ok || target.find(p.Path) != nil {
-			continue
+	for _, p := range slices.Backward(partsOf(target)) {
+		if p.entry() != nil {
+			d.put(current.same(&p).entry(), &p)
 		}
-		old := p.intent()
-		var after []int
-		if n, ok := parentStep(at, p.Path); ok {
-			after = []int{n}
-		}
-		steps = append(steps, Step{p.ID, p.Path, old.absent(), old, after})
-		at[p.Path] = len(steps) - 1
 	}
-	return steps
+	for _, p := range last {
+		d.take(p)
+	}
+	return d.steps
+}
+
+// differ gathers the steps of a plan.
+type differ struct {
+	steps []Step
+	at    map[string]int // path -> its last step
+	taken map[string]int // place -> the step that clears it
+}
+
+func (d *differ) add(p *Part, do, undo Intent, after []int) {
+	slices.Sort(after)
+	d.steps = append(d.steps, Step{p.ID, p.Path, do, undo, slices.Compact(after)})
+	d.at[p.Path] = len(d.steps) - 1
+}
+
+// take clears what a part has on its element, after its parent's step.
+func (d *differ) take(p *Part) {
+	var after []int
+	if n, ok := parentStep(d.at, p.Path); ok {
+		after = []int{n}
+	}
+	old := p.intent()
+	d.add(p, old.absent(), old, after)
+	d.taken[old.place()] = len(d.steps) - 1
+}
+
+// put configures a part that is new or has changed, after the parts below it.
+func (d *differ) put(was, p *Part) {
+	now := p.intent()
+	if was != nil && was.intent().same(now) {
+		return
+	}
+	after, undo := belowOf(d.at, p.Path), now.absent()
+	if was != nil && was.intent().sameKey(now) {
+		undo = was.intent()
+	}
+	if n, ok := d.at[p.Path]; ok {
+		after = append(after, n)
+	}
+	if n, ok := d.taken[now.place()]; ok {
+		after = append(after, n)
+	}
+	d.add(p, now, undo, after)
 }
 
 func partsOf(g *Graph) []Part {

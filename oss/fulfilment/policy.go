@@ -73,7 +73,7 @@ func policyFor(tx *store.Tx, typ, class string) (FaultPolicy, error) {
 // wait before the attempt after the given number of failed ones.
 func (p FaultPolicy) wait(failed int64) time.Duration {
 	ms := p.LongestWait
-	if failed < 30 {
+	if failed < 30 || p.FirstWait == 0 {
 		ms = min(p.FirstWait<<failed, p.LongestWait)
 	}
 	return time.Duration(max(ms, 1)) * time.Millisecond

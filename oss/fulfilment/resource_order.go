@@ -157,7 +157,7 @@ func BeginResources(tx *store.Tx, ro *ResourceOrder) error {
 		return err
 	}
 	for i, it := range items {
-		if err := it.planResource(tx, &ro.OrderItem[i]); err != nil {
+		if err := it.planResource(tx, so, &ro.OrderItem[i]); err != nil {
 			return fault.At("orderItem "+ro.OrderItem[i].ID, err)
 		}
 	}
@@ -192,7 +192,7 @@ func (ro *ResourceOrder) shadow() (*ServiceOrder, error) {
 		default:
 			return nil, fault.BadInput("invalidValue", "action of item %q is %q; it must be add, modify, delete or noChange", it.ID, it.Action)
 		}
-		shadow := ServiceOrderItem{ID: it.ID, Action: it.Action, Service: &Service{}}
+		shadow := ServiceOrderItem{ID: it.ID, Action: it.Action, Quantity: it.Quantity, Service: &Service{}}
 		for _, r := range it.Relationship {
 			if r.OrderItem != nil {
 				shadow.Relationship = append(shadow.Relationship, ItemRelationship{OrderItem: &ItemRef{ItemID: r.OrderItem.ItemID}})
@@ -204,7 +204,7 @@ func (ro *ResourceOrder) shadow() (*ServiceOrder, error) {
 }
 
 // planResource decides what one item wants.
-func (p *planned) planResource(tx *store.Tx, it *ResourceOrderItem) error {
+func (p *planned) planResource(tx *store.Tx, so *ServiceOrder, it *ResourceOrderItem) error {
 	if it.Resource == nil {
 		it.Resource = &ResourceValue{}
 	}
@@ -221,10 +221,15 @@ func (p *planned) planResource(tx *store.Tx, it *ResourceOrderItem) error {
 	p.step = map[string]string{Add: stepActivate, Modify: stepChange, Delete: stepTerminate}[it.Action]
 	id, chars := specOf(it), r.Characteristic
 	if it.Action != Add {
-		p.service = r.ID
+		if err := p.claim(tx, so.ID, r.ID); err != nil {
+			return err
+		}
 		var err error
 		if p.before, err = asBuilt(tx, r.ID); err != nil {
 			return err
+		}
+		if p.before == nil || p.before.Root().Kind != spec.Resource { // it is gone, or a service
+			return fault.Missing("resource", r.ID)
 		}
 		id = p.before.Root().Spec.ID
 		chars = p.before.Root().Chars
@@ -233,7 +238,7 @@ func (p *planned) planResource(tx *store.Tx, it *ResourceOrderItem) error {
 		}
 	}
 	if it.Action != Delete {
-		if err := p.targetResource(tx, id, chars); err != nil {
+		if err := p.targetResource(tx, id, chars, so.RequestedStartDate); err != nil {
 			return err
 		}
 		p.service, r.ID = p.target.Root().ID, p.target.Root().ID
@@ -254,7 +259,7 @@ func specOf(it *ResourceOrderItem) string {
 }
 
 // targetResource is the graph of a resource by itself.
-func (p *planned) targetResource(tx *store.Tx, id string, chars []tmf.Characteristic) error {
+func (p *planned) targetResource(tx *store.Tx, id string, chars []tmf.Characteristic, start time.Time) error {
 	if id == "" {
 		return fault.BadInput("mandatoryAttributeMissing", "resourceSpecification.id is required to add a resource")
 	}
@@ -268,7 +273,7 @@ func (p *planned) targetResource(tx *store.Tx, id string, chars []tmf.Characteri
 	node := &spec.Node{Kind: spec.Resource, Characteristics: chars,
 		Spec: spec.Member{Kind: spec.Resource, ID: s.ID, Name: s.Name, Version: s.Version, Class: s.Type, Category: s.Category}}
 	p.target = graphOf(node, p.before, tmf.NewID)
-	return assign(tx, p.before, p.target)
+	return assign(tx, p.before, p.target, start)
 }
 
 // progressResource is progress for an item of a resource order.

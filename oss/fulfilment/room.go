@@ -6,6 +6,7 @@ import (
 	"tandem/kit/fault"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
+	"tandem/kit/work"
 )
 
 //go:embed schema/*.sql
@@ -75,5 +76,7 @@ func deleteOrder(tx *store.Tx, so *ServiceOrder) error {
 	if !ended(so.State) {
 		return fault.Clash("notEnded", "The order is %s; cancel it first", so.State)
 	}
+	work.Cancel(tx, startJob, so.ID)
+	work.Cancel(tx, dateJob, so.ID)
 	return ServiceOrders.Remove(tx, so)
 }

@@ -3,6 +3,7 @@ package fulfilment
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"tandem/fact"
 	"tandem/kit/fault"
@@ -61,7 +62,7 @@ func Stuck(tx *store.Tx, order string) (s Standstill, err error) {
 		s.Reason = "its start was set for " + so.RequestedStartDate.UTC().Format("2006-01-02 15:04") + ", but no timer waits for it"
 		return s, nil
 	}
-	s.Reason, err = standstill(tx, order)
+	s.Reason, err = standstill(tx, order, so.State == Acknowledged)
 	return s, err
 }
 
@@ -72,7 +73,9 @@ type life struct {
 	waits map[string]bool // of these, those that wait for others
 }
 
-func standstill(tx *store.Tx, order string) (string, error) {
+// standstill looks at the items. Those of an order whose timer runs may have
+// nothing else to do than to wait for it.
+func standstill(tx *store.Tx, order string, timer bool) (string, error) {
 	l := life{map[string]bool{}, map[string]bool{}, map[string]bool{}}
 	rows, err := tx.Query("SELECT item FROM fulfilment_item WHERE tenant = $1 AND service_order = $2 AND state NOT IN ('completed', 'failed', 'cancelled')", order)
 	items, err := store.Collect(rows, err, store.Text)
@@ -92,6 +95,11 @@ func standstill(tx *store.Tx, order string) (string, error) {
 	})
 	if err != nil {
 		return "", err
+	}
+	for _, it := range items {
+		if timer && !slices.ContainsFunc(tasks, func(t task) bool { return t.item == it }) {
+			l.moves[it] = true
+		}
 	}
 	for _, t := range tasks {
 		if reason, err := l.take(tx, t); err != nil || reason != "" {

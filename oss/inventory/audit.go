@@ -18,10 +18,13 @@ func States(tx *store.Tx, ids []string) (map[string]string, error) {
 		for i, id := range part {
 			args[i] = id
 		}
-		rows, err := tx.Query("SELECT id, a_state FROM inventory_service WHERE tenant = $1 AND id IN ("+store.In(2, len(args))+")", args...)
+		// rev is in no index of the state: SQLite would rather read all of such an
+		// index than look up some ids.
+		rows, err := tx.Query("SELECT id, a_state, rev FROM inventory_service WHERE tenant = $1 AND id IN ("+store.In(2, len(args))+")", args...)
 		_, err = store.Collect(rows, err, func(r store.Rows) (id string, err error) {
 			var state string
-			err = r.Scan(&id, &state)
+			var rev int64
+			err = r.Scan(&id, &state, &rev)
 			out[id] = state
 			return id, err
 		})
