@@ -164,6 +164,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	}
 	party.Keep("subscription", subscription.Needs)
 	party.Keep("billing", billing.Needs)
+	order.Payer(billing.MayPay)
 	a.Bus = outbox.New(a.DB, a.Log)
 	score(a.Bus)
 	a.Runner = work.New(a.DB, a.Log, work.Config{Lease: a.Lease})
@@ -181,7 +182,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	for _, jobs := range []*transfer.Jobs{catalog.Jobs, spec.ServiceJobs, spec.ResourceJobs} {
 		jobs.Run(a.Runner, a.DB, files)
 	}
-	a.Hub = tmf.NewHub(a.DB, Kinds(), tmf.HubOptions{AllowLocal: a.AllowLocal, Log: a.Log})
+	a.Hub = tmf.NewHub(a.DB, Kinds(), tmf.HubOptions{AllowLocal: a.AllowLocal, Authorize: a.authorize, Log: a.Log})
 	a.API = tmf.NewServer(a.DB, Kinds(), tmf.Options{Authenticate: a.authenticate, Rate: a.Rate, Hub: a.Hub, Log: a.Log})
 	a.handler = a.routes()
 	return nil

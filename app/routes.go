@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"tandem/kit/fault"
 	"tandem/kit/tmf"
 	"tandem/kit/transfer"
 )
@@ -79,6 +80,19 @@ func (a *App) authenticate(r *http.Request) (*tmf.Caller, error) {
 		return nil, err
 	}
 	return &tmf.Caller{Tenant: c.Tenant, Actor: c.Actor, Allow: c.Allow}, nil
+}
+
+// authorize says what the one who subscribed to events may read now: nothing any
+// more, if it is gone.
+func (a *App) authorize(ctx context.Context, tenant, actor string) (func(api, kind, verb string) bool, error) {
+	c, err := a.Guard.CallerOf(ctx, tenant, actor)
+	if fault.Is(err, fault.Unauthorized) {
+		return func(string, string, string) bool { return false }, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.Allow, nil
 }
 
 func (a *App) tenantOf(r *http.Request) (string, error) {

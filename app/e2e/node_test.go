@@ -141,6 +141,11 @@ func (o *operator) seed(ctrl, vty string, n int) {
 	})
 }
 
+// grant lets a brand use the register for its cards.
+func grant(tenant, imsiPrefix string) func(*store.Tx) error {
+	return func(tx *store.Tx) error { return activation.Grant(tx, mobile.Element, tenant, imsiPrefix) }
+}
+
 // tenant makes a brand with its catalogue, stock and a customer.
 func (o *operator) tenant(id, imsiPrefix string, block, n int) {
 	o.t.Helper()

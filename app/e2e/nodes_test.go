@@ -141,7 +141,7 @@ func TestTwoNodes(t *testing.T) {
 			last = a.body
 			o := order.ProductOrder{}
 			return a.status == http.StatusOK && tmf.Decode(a.body, &o) == nil && o.State == order.Completed
-		}, func() string { dbg(t, c.Database, fmt.Sprintf("order-%03d", i)); fmt.Println(&pair.nodes[0].log, "\nNODE1", &pair.nodes[1].log); return string(last) })
+		}, func() string { return string(last) })
 	}
 	pair.nodes[0].stop(t)
 	pair.nodes[1].stop(t)
@@ -149,7 +149,6 @@ func TestTwoNodes(t *testing.T) {
 	// A third node hears what is left to hear.
 	o := start(t, c, e)
 	o.idle()
-	if len(mismatches(t, o.App, e)) > 0 { dbg(t, c.Database, "ProductActive"); fmt.Println(&pair.nodes[0].log, "\nNODE1", &pair.nodes[1].log) }
 	o.proves()
 	if got := o.count("SELECT count(*) FROM subscription_product WHERE a_status = 'active'"); got != n {
 		t.Errorf("%d active products, want %d", got, n)

@@ -65,6 +65,23 @@ func Needs(tx *store.Tx, customer string) error {
 	return nil
 }
 
+// MayPay refuses an account that cannot be billed for a charge in the currency
+// (empty: in any): it is not there, closed, or billed in another; for order.Payer.
+func MayPay(tx *store.Tx, account, currency string) error {
+	a, err := BillingAccounts.Get(tx, account)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return fault.BadInput("unknownAccount", "There is no billing account with id %q", account)
+	case err != nil:
+		return err
+	case a.State == Closed:
+		return fault.BadInput("accountClosed", "The billing account %q is closed", account)
+	case a.Currency != "" && currency != "" && a.Currency != currency:
+		return fault.BadInput("wrongCurrency", "The billing account %q is billed in %s; the price is in %s", account, a.Currency, currency)
+	}
+	return nil
+}
+
 // MonthlyValue is what a product brings in a month by its recurring charges: by
 // what is billed, or by its offering as long as nothing is. The zero Money says
 // that it brings nothing regularly. Of nothing measured by use.

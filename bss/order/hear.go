@@ -76,8 +76,8 @@ func endHalfBuilt(tx *store.Tx, o *ProductOrder, serviceOrder string) error {
 // store.ErrNotFound if it had ended before.
 func closeLine(tx *store.Tx, f fact.ServiceOrderItemDone) (l lineState, lines []lineState, err error) {
 	var n int64
-	err = tx.Row("UPDATE order_line SET state = $4, reason = $5 WHERE tenant = $1 AND product_order = $2 AND line = $3 AND state = 'open' RETURNING item, state, reason, action, lines",
-		f.External.Order, f.Item, f.State, f.Reason).Scan(&l.item, &l.state, &l.reason, &l.action, &n)
+	err = tx.Row("UPDATE order_line SET state = $4, reason = $5 WHERE tenant = $1 AND product_order = $2 AND line = $3 AND state = 'open' RETURNING item, product, state, reason, action, lines",
+		f.External.Order, f.Item, f.State, f.Reason).Scan(&l.item, &l.product, &l.state, &l.reason, &l.action, &n)
 	if err != nil || n == 1 {
 		return l, []lineState{l}, err
 	}
@@ -107,12 +107,12 @@ func unwind(tx *store.Tx, action string, f fact.ServiceOrderItemDone) error {
 	return subscription.Mark(tx, f.External.Product, status)
 }
 
-type lineState struct{ item, state, reason, action string }
+type lineState struct{ item, product, state, reason, action string }
 
 func linesOf(tx *store.Tx, order string) ([]lineState, error) {
-	rows, err := tx.Query("SELECT item, state, reason, action FROM order_line WHERE tenant = $1 AND product_order = $2 ORDER BY line", order)
+	rows, err := tx.Query("SELECT item, product, state, reason, action FROM order_line WHERE tenant = $1 AND product_order = $2 ORDER BY line", order)
 	return store.Collect(rows, err, func(r store.Rows) (l lineState, err error) {
-		err = r.Scan(&l.item, &l.state, &l.reason, &l.action)
+		err = r.Scan(&l.item, &l.product, &l.state, &l.reason, &l.action)
 		return l, err
 	})
 }
@@ -153,7 +153,8 @@ func (o *ProductOrder) follow(tx *store.Tx, lines []lineState, f fact.ServiceOrd
 }
 
 // sum is the state of an item from those of its lines; "" while one is open.
-// An item has no state for "partly": what was not all done has failed.
+// An item has no state for "partly": what was not all done has failed, unless it
+// was cancelled and nothing of it stays.
 func sum(lines []lineState, item string) string {
 	count := map[string]int{}
 	for _, l := range lines {
@@ -164,12 +165,24 @@ func sum(lines []lineState, item string) string {
 	switch {
 	case count["open"] > 0 || len(count) == 0:
 		return ""
-	case count[Failed] > 0 || count[Cancelled] > 0 && count[Completed] > 0:
+	case count[Failed] > 0 || count[Cancelled] > 0 && stays(lines, item):
 		return Failed
 	case count[Cancelled] > 0:
 		return Cancelled
 	}
 	return Completed
+}
+
+// stays says that something of an item remains although not all its lines were
+// completed: a product that is whole, or any part of a change.
+func stays(lines []lineState, item string) bool {
+	broken := map[string]bool{}
+	for _, l := range lines {
+		broken[l.product] = broken[l.product] || l.state != Completed
+	}
+	return slices.ContainsFunc(lines, func(l lineState) bool {
+		return l.item == item && l.state == Completed && (l.action != Add || !broken[l.product])
+	})
 }
 
 func ended(tx *store.Tx, o *ProductOrder) {

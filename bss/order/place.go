@@ -95,6 +95,29 @@ func (p *placing) checkItems() error {
 			}
 		}
 	}
+	return p.acyclic()
+}
+
+// acyclic refuses items that wait for one another in a circle.
+func (p *placing) acyclic() error {
+	left := map[string]Item{}
+	for _, it := range p.order.ProductOrderItem {
+		left[it.ID] = it
+	}
+	for progress := true; progress; {
+		progress = false
+		for id, it := range left {
+			if !slices.ContainsFunc(it.Relationship, func(r Relationship) bool { _, waits := left[r.ID]; return waits }) {
+				delete(left, id)
+				progress = true
+			}
+		}
+	}
+	for _, it := range p.order.ProductOrderItem {
+		if _, waits := left[it.ID]; waits {
+			return fault.BadInput("cyclicItems", "Item %q waits for itself through productOrderItemRelationship, or for items that do", it.ID)
+		}
+	}
 	return nil
 }
 
@@ -193,6 +216,11 @@ func (p *placing) add(it *Item) error {
 		return err
 	}
 	it.ItemPrice = itemPrices(prices, p.tx.Now())
+	if account := p.account(it); account != nil {
+		if err := mayPay(p.tx, account.ID, prices); err != nil {
+			return err
+		}
+	}
 	for n := range quantity(it) {
 		if err := p.product(it, n, offering, parts); err != nil {
 			return err
@@ -224,20 +252,62 @@ func (p *placing) parts(it *Item, o *catalog.ProductOffering) ([]part, error) {
 		if child.ProductOffering == nil {
 			return nil, fault.BadInput("mandatoryAttributeMissing", "productOffering.id is required for part %q of a bundle", child.ID)
 		}
-		taken[child.ProductOffering.ID]++
-		if err := p.take(&out, o, child.ProductOffering.ID, child.Product); err != nil {
-			return nil, err
+		if n := quantity(&child); n < 1 || n > maxQuantity {
+			return nil, fault.BadInput("badQuantity", "quantity of part %q must be 1 to %d", child.ID, maxQuantity)
 		}
-	}
-	for _, b := range o.BundledProductOffering {
-		lower, _, usual := b.Limits()
-		for ; taken[b.ID] < max(lower, usual); taken[b.ID]++ {
-			if err := p.take(&out, o, b.ID, it.Product); err != nil {
+		for range quantity(&child) {
+			taken[child.ProductOffering.ID]++
+			if err := p.take(&out, o, child.ProductOffering.ID, child.Product); err != nil {
 				return nil, err
 			}
 		}
 	}
+	chosen := len(out)
+	for _, b := range o.BundledProductOffering {
+		lower, _, usual := b.Limits()
+		for ; taken[b.ID] < max(lower, usual); taken[b.ID]++ {
+			if err := p.takeUsual(&out, o, b.ID, it.Product); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := wanted(it.Product, o, out[chosen:]); err != nil {
+		return nil, err
+	}
 	return out, o.CheckParts(taken)
+}
+
+// takeUsual takes a part that nobody chose: of the characteristics of the whole
+// it gets those that it has.
+func (p *placing) takeUsual(out *[]part, bundle *catalog.ProductOffering, id string, whole *Product) error {
+	o, err := catalog.Component(p.tx, bundle, id, p.tx.Now())
+	if err != nil {
+		return err
+	}
+	s, err := catalog.SpecOf(p.tx, o)
+	if err != nil {
+		return err
+	}
+	var own Product
+	if whole != nil {
+		own = *whole
+		own.Characteristic = kept(s, whole.Characteristic)
+	}
+	return p.take(out, bundle, id, &own)
+}
+
+// wanted refuses characteristics of a bundle that none of the parts that come with
+// it has.
+func wanted(whole *Product, bundle *catalog.ProductOffering, parts []part) error {
+	if whole == nil {
+		return nil
+	}
+	for _, c := range whole.Characteristic {
+		if !slices.ContainsFunc(parts, func(pt part) bool { return len(kept(pt.spec, []tmf.Characteristic{c})) > 0 }) {
+			return fault.BadInput("unknownCharacteristic", "No part that comes with %q has a characteristic %q; give it to the part it is for", bundle.Name, c.Name)
+		}
+	}
+	return nil
 }
 
 func (p *placing) take(out *[]part, bundle *catalog.ProductOffering, id string, want *Product) error {
@@ -267,16 +337,21 @@ func (p *placing) configure(o *catalog.ProductOffering, want *Product) (part, er
 	if err != nil {
 		return part{}, err
 	}
+	return part{o, s, chars}, p.eligible(o, chars, places)
+}
+
+// eligible checks that the customer may have the offering, so configured, there.
+func (p *placing) eligible(o *catalog.ProductOffering, chars []tmf.Characteristic, places []tmf.Place) (err error) {
 	env := catalog.Env{Segments: segments(p.customer), Channel: p.channel(), Characteristics: catalog.Values(chars)}
 	for _, pl := range places {
 		env.Places = append(env.Places, pl.ID)
 	}
 	if len(o.Eligibility) > 0 {
 		if env.Offerings, err = p.offerings(); err != nil {
-			return part{}, err
+			return err
 		}
 	}
-	return part{o, s, chars}, catalog.Eligible(p.tx, o, env)
+	return catalog.Eligible(p.tx, o, env)
 }
 
 // segments are the market segments the customer belongs to.
@@ -299,18 +374,28 @@ func (p *placing) channel() string {
 	return p.order.Channel[0].ID
 }
 
-// offerings are the ids of what the customer has and orders.
+// offerings are the ids of what the customer will have: what he has, as far as the
+// order neither ends it nor makes another offering of it, and what is ordered.
 func (p *placing) offerings() ([]string, error) {
 	if err := p.owned(); err != nil {
 		return nil, err
 	}
 	var out []string
-	for _, h := range p.has {
-		out = append(out, h.Offering())
-	}
+	gone := map[string]bool{} // products
 	for _, it := range p.order.ProductOrderItem {
-		if it.Action == Add && it.ProductOffering != nil {
+		switch {
+		case it.Action == Delete && it.Product != nil:
+			gone[it.Product.ID] = true
+		case it.Action == Modify && it.Product != nil && it.ProductOffering != nil:
+			gone[it.Product.ID] = true
 			out = append(out, it.ProductOffering.ID)
+		case it.Action == Add && it.ProductOffering != nil:
+			out = append(out, it.ProductOffering.ID)
+		}
+	}
+	for _, h := range p.has {
+		if !gone[h.ID] {
+			out = append(out, h.Offering())
 		}
 	}
 	return out, nil
@@ -451,6 +536,12 @@ func (p *placing) modify(it *Item, owned *subscription.Product) error {
 	if err != nil {
 		return err
 	}
+	if change != nil && state != "" {
+		return fault.BadInput("twoChanges", "Product %q can be suspended or resumed by one order and changed by another, not both by one", owned.ID)
+	}
+	if change == nil && state == "" {
+		return fault.Clash("nothingToChange", "Product %q is already as this item asks; nothing would change", owned.ID)
+	}
 	if change != nil {
 		if err := subscription.Propose(p.tx, owned.ID, change); err != nil {
 			return err
@@ -494,6 +585,11 @@ func (p *placing) change(it *Item, owned *subscription.Product) (*subscription.P
 	if err != nil {
 		return nil, err
 	}
+	if other {
+		if err := p.sameServices(owned, o, s); err != nil {
+			return nil, err
+		}
+	}
 	chosen := kept(s, owned.ProductCharacteristic)
 	for _, ch := range it.Product.Characteristic {
 		chosen = tmf.With(chosen, ch)
@@ -502,11 +598,19 @@ func (p *placing) change(it *Item, owned *subscription.Product) (*subscription.P
 	if err != nil {
 		return nil, err
 	}
+	if other {
+		if err := p.eligible(o, chars, it.Product.Place); err != nil {
+			return nil, err
+		}
+	}
 	for _, ch := range chars {
 		old, had := tmf.Value(owned.ProductCharacteristic, ch.Name)
 		if now, _ := tmf.Value(chars, ch.Name); !had || now != old {
 			c.ProductCharacteristic = append(c.ProductCharacteristic, ch)
 		}
+	}
+	if !other && len(c.ProductCharacteristic) == 0 {
+		return nil, nil
 	}
 	if other {
 		it.ProductOffering.Name = o.Name
@@ -516,6 +620,32 @@ func (p *placing) change(it *Item, owned *subscription.Product) (*subscription.P
 		}
 	}
 	return c, nil
+}
+
+// sameServices refuses another offering that other services realise: those of the
+// product stay what they are, and what is billed must run.
+func (p *placing) sameServices(owned *subscription.Product, o *catalog.ProductOffering, s *catalog.ProductSpecification) error {
+	var now *catalog.ProductSpecification
+	if owned.ProductSpecification != nil {
+		var err error
+		if now, err = catalog.Specs.Get(p.tx, owned.ProductSpecification.ID); err != nil {
+			return err
+		}
+	}
+	if len(o.BundledProductOffering) > 0 || now == nil || s == nil || !slices.Equal(servicesOf(now), servicesOf(s)) {
+		return fault.BadInput("otherServices", "%q is realised by other services than product %q: order it anew and end the product", o.Name, owned.ID)
+	}
+	return nil
+}
+
+// servicesOf are the ids of the service specifications of a product, sorted.
+func servicesOf(s *catalog.ProductSpecification) []string {
+	var out []string
+	for _, r := range s.ServiceSpecification {
+		out = append(out, r.ID)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // kept are the characteristics of a product that its (new) specification has.

@@ -51,11 +51,17 @@ func openPostgres(ctx context.Context, c Config, db *DB) (*postgresEngine, error
 
 func (e *postgresEngine) close() { e.pool.Close() }
 
-// horizon is the oldest transaction that still runs and the first not yet begun.
-func (e *postgresEngine) horizon(ctx context.Context) (xmin, xmax int64, err error) {
-	err = e.pool.QueryRow(ctx, `SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint
-		FROM pg_current_snapshot() AS s`).Scan(&xmin, &xmax)
-	return xmin, xmax, err
+// horizon is the oldest transaction that still runs.
+func (e *postgresEngine) horizon(ctx context.Context) (xmin int64, err error) {
+	err = e.pool.QueryRow(ctx, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint").Scan(&xmin)
+	return xmin, err
+}
+
+// newest draws a transaction number. The xmax of a snapshot would not do: it is one
+// more than the newest number that has ended, and higher ones may be at work.
+func (e *postgresEngine) newest(ctx context.Context) (xid int64, err error) {
+	err = e.pool.QueryRow(ctx, "SELECT pg_current_xact_id()::text::bigint").Scan(&xid)
+	return xid, err
 }
 
 func (e *postgresEngine) read(ctx context.Context, s Scope, fn func(*Tx) error) error {

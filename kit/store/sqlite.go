@@ -84,7 +84,8 @@ func (e *sqliteEngine) close() {
 	e.lock.Close()
 }
 
-func (e *sqliteEngine) horizon(context.Context) (int64, int64, error) { return 0, 0, nil }
+func (e *sqliteEngine) horizon(context.Context) (int64, error) { return 0, nil }
+func (e *sqliteEngine) newest(context.Context) (int64, error)  { return 0, nil }
 
 func (e *sqliteEngine) read(ctx context.Context, s Scope, fn func(*Tx) error) error {
 	var c *sqliteConn

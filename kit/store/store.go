@@ -63,7 +63,8 @@ type Rows interface {
 type engine interface {
 	write(context.Context, Scope, func(*Tx) error) error
 	read(context.Context, Scope, func(*Tx) error) error
-	horizon(context.Context) (xmin, xmax int64, err error)
+	horizon(context.Context) (oldest int64, err error) // transaction that still runs
+	newest(context.Context) (int64, error)             // a number above all of transactions that have begun to write
 	close()
 }
 

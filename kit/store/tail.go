@@ -61,7 +61,7 @@ func (t *Tail) look(ctx context.Context, after int64, limit int) (upto int64, ne
 	// commits in between would be lost.
 	var xmin int64
 	if len(t.holes) > 0 {
-		if xmin, _, err = t.db.horizon(ctx); err != nil {
+		if xmin, err = t.db.horizon(ctx); err != nil {
 			return after, false, err
 		}
 	}
@@ -120,7 +120,7 @@ func (t *Tail) note(ctx context.Context, fresh []int64) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	_, xmax, err := t.db.horizon(ctx)
+	until, err := t.db.newest(ctx) // who drew a missing number had his own before that
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (t *Tail) note(ctx context.Context, fresh []int64) error {
 		clear(t.gone)
 	}
 	for _, hole := range fresh {
-		t.holes[hole] = xmax
+		t.holes[hole] = until
 	}
 	return nil
 }

@@ -21,10 +21,33 @@ const MaxDepth = 40
 // they do; they are read in any RFC 3339 form.
 var (
 	marshalers = json.MarshalToFunc(func(e *jsontext.Encoder, t time.Time) error {
+		if !writable(t) {
+			return errTimeRange
+		}
 		return e.WriteToken(jsontext.String(FormatTime(t)))
 	})
 	encodeOptions = json.JoinOptions(json.WithMarshalers(marshalers), jsontext.EscapeForHTML(false))
 )
+
+// inputOptions refuse instants that could not be written again: 9999-12-31T23:00:00-05:00
+// is beyond the year 9999 in UTC.
+var inputOptions = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, t *time.Time) error {
+	if d.PeekKind() != '"' {
+		return errors.ErrUnsupported
+	}
+	tok, err := d.ReadToken()
+	if err != nil {
+		return err
+	}
+	if *t, err = time.Parse(time.RFC3339Nano, tok.String()); err == nil && !writable(*t) {
+		err = errTimeRange
+	}
+	return err
+}))
+
+var errTimeRange = fault.BadInput("invalidDate", "A date-time lies between the years 0 and 9999")
+
+func writable(t time.Time) bool { return t.UTC().Year() >= 0 && t.UTC().Year() <= 9999 }
 
 // FormatTime is the wire form of an instant.
 func FormatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
@@ -53,7 +76,7 @@ func decodeInput(data []byte, v any) error {
 	if err := sound(data); err != nil {
 		return err
 	}
-	return inputError(json.Unmarshal(data, v))
+	return inputError(json.Unmarshal(data, v, inputOptions))
 }
 
 func inputError(err error) error {
@@ -121,12 +144,14 @@ func dotted(p jsontext.Pointer) string {
 // keep in text).
 func sound(data []byte) error {
 	d := jsontext.NewDecoder(bytes.NewReader(data))
-	for n := 0; ; n++ {
+	for whole := false; ; whole = d.StackDepth() == 0 {
 		tok, err := d.ReadToken()
-		if err != nil {
-			if n > 0 && d.StackDepth() == 0 && errors.Is(err, io.EOF) {
-				return nil
-			}
+		switch {
+		case whole && errors.Is(err, io.EOF):
+			return nil
+		case whole && err == nil:
+			return fault.BadInput("malformedJSON", "The body is not valid JSON: something follows its end")
+		case err != nil:
 			return inputError(malformed(err))
 		}
 		if d.StackDepth() > MaxDepth {

@@ -1,6 +1,7 @@
 package tmf
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -26,12 +27,12 @@ type event struct {
 	meta     Meta
 }
 
-var eventSuffix = map[string]string{
-	opCreate: "CreateEvent", opChange: "AttributeValueChangeEvent", opState: "StateChangeEvent", opDelete: "DeleteEvent",
-}
-
 // eventType is, for instance, ProductOrderStateChangeEvent.
-func (e event) eventType() string { return e.meta.Class + eventSuffix[e.op] }
+func (e event) eventType() string {
+	return e.meta.Class + map[string]string{opCreate: "CreateEvent", opDelete: "DeleteEvent",
+		opChange: cmp.Or(e.meta.Events.Change, "AttributeValueChangeEvent"),
+		opState:  cmp.Or(e.meta.Events.State, "StateChangeEvent")}[e.op]
+}
 
 // id is the same at each delivery of the event, so that a subscriber can tell
 // what it has had already.
@@ -80,7 +81,7 @@ func (e event) wanted(q *Query) bool {
 	for i := range q.Conds {
 		c := &q.Conds[i]
 		if c.Path == "eventType" {
-			if !c.holds(reflect.ValueOf(e.eventType())) {
+			if c.holds(reflect.ValueOf(e.eventType())) == (c.Op == "ne") {
 				return false
 			}
 			continue

@@ -175,13 +175,11 @@ func (h *Hub) serveOne(ctx context.Context, s subscription) error {
 	if err != nil {
 		return fmt.Errorf("stored query: %w", err)
 	}
-	allow := func(string, string, string) bool { return true }
-	if h.opt.Authorize != nil {
-		if allow, err = h.opt.Authorize(ctx, s.tenant, s.owner); err != nil {
+	for renew := time.Now(); time.Since(renew) < hubLease/2; {
+		allow, err := h.authorize(ctx, s.tenant, s.owner)
+		if err != nil {
 			return err
 		}
-	}
-	for renew := time.Now(); time.Since(renew) < hubLease/2; {
 		upto, err := h.tail.Upto(ctx, s.cursor, hubBatch)
 		if err != nil || upto == s.cursor {
 			return err
@@ -203,6 +201,14 @@ func (h *Hub) serveOne(ctx context.Context, s subscription) error {
 		}
 	}
 	return nil
+}
+
+// authorize says what the owner of a subscription may read now.
+func (h *Hub) authorize(ctx context.Context, tenant, owner string) (func(api, kind, verb string) bool, error) {
+	if h.opt.Authorize == nil {
+		return func(string, string, string) bool { return true }, nil
+	}
+	return h.opt.Authorize(ctx, tenant, owner)
 }
 
 // deliver posts one event; after the last attempt it becomes a dead letter, so

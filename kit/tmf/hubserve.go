@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"tandem/kit/fault"
@@ -185,7 +186,8 @@ func (h *Hub) deadLetters(w http.ResponseWriter, r *http.Request, a *mountedAPI,
 	}
 	out := []deadLetter{}
 	err := h.db.Read(r.Context(), caller.scope(), func(tx *store.Tx) error {
-		rows, err := tx.Query("SELECT seq, error, attempts, at, event FROM tmf_dead_letter WHERE tenant = $1 AND hub = $2 ORDER BY seq LIMIT 1000", id)
+		rows, err := tx.Query(`SELECT seq, error, attempts, at, event FROM tmf_dead_letter WHERE tenant = $1 AND hub = $2
+			AND hub IN (SELECT id FROM tmf_hub WHERE tenant = $1 AND api = $3) ORDER BY seq LIMIT 1000`, id, a.ID)
 		found, err := store.Collect(rows, err, func(x store.Rows) (d deadLetter, err error) {
 			var at int64
 			var doc []byte
@@ -193,13 +195,31 @@ func (h *Hub) deadLetters(w http.ResponseWriter, r *http.Request, a *mountedAPI,
 			d.At, d.Event = FormatTime(store.Instant(at)), doc
 			return d, err
 		})
-		out = append(out, found...)
+		for _, d := range found {
+			if caller.Allow(a.ID, kindOfEvent(d.Event), VerbRead) {
+				out = append(out, d)
+			}
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	return reply(w, http.StatusOK, out)
+}
+
+// kindOfEvent is the kind of resource that an event is about.
+func kindOfEvent(event []byte) string {
+	var e struct {
+		Event map[string]jsontext.Value `json:"event"`
+	}
+	if json.Unmarshal(event, &e) != nil {
+		return ""
+	}
+	for kind := range e.Event {
+		return kind
+	}
+	return ""
 }
 
 // redeliver sends one dead letter now and removes it if the callback takes it.
@@ -213,16 +233,23 @@ func (h *Hub) redeliver(w http.ResponseWriter, r *http.Request, a *mountedAPI, c
 		return err
 	}
 	var doc []byte
-	var callback string
+	var callback, owner string
 	err = h.db.Read(r.Context(), caller.scope(), func(tx *store.Tx) error {
-		return tx.Row(`SELECT d.event, h.callback FROM tmf_dead_letter d JOIN tmf_hub h ON h.tenant = d.tenant AND h.id = d.hub
-			WHERE d.tenant = $1 AND d.hub = $2 AND d.seq = $3 AND h.api = $4`, id, seq, a.ID).Scan(&doc, &callback)
+		return tx.Row(`SELECT d.event, h.callback, h.owner FROM tmf_dead_letter d JOIN tmf_hub h ON h.tenant = d.tenant AND h.id = d.hub
+			WHERE d.tenant = $1 AND d.hub = $2 AND d.seq = $3 AND h.api = $4`, id, seq, a.ID).Scan(&doc, &callback, &owner)
 	})
 	if err == store.ErrNotFound {
 		return fault.Missing("dead letter", seqText)
 	}
 	if err != nil {
 		return err
+	}
+	allow, err := h.authorize(r.Context(), caller.Tenant, owner)
+	if err != nil {
+		return err
+	}
+	if kind := kindOfEvent(doc); !caller.Allow(a.ID, kind, VerbRead) || !allow(a.ID, kind, VerbRead) {
+		return fault.Denied("notAllowed", "You, or %s who subscribed, may not read %s", owner, kind)
 	}
 	if err := h.send(r.Context(), callback, doc); err != nil {
 		return fault.Clash("notDelivered", "The callback did not take the event: %v", err)

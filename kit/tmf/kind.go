@@ -42,6 +42,10 @@ const (
 	Task           = Post // a task resource is posted and read, never changed
 )
 
+// EventNames are the ends of the names of events: of a change of attributes, and of
+// the state. Empty: AttributeValueChangeEvent and StateChangeEvent.
+type EventNames struct{ Change, State string }
+
 // Moves is a state machine as data: from a state to the states it may go to.
 // The empty state lists the states a new resource may begin in.
 type Moves map[string][]string
@@ -55,6 +59,9 @@ type Kind[T any, P Pointer[T]] struct {
 	Table string // order_product_order: prefix is the room
 	Class string // @type of the resource when none is given; default: Name with a capital
 	Verbs Verbs
+
+	// Events names changes where the API's file has other words than most.
+	Events EventNames
 
 	// Index lists attribute paths ("status", "productOffering.id") kept in
 	// columns with an index each. Paths that cross an array go into Multi.

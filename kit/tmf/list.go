@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -186,8 +187,8 @@ var sqlOps = map[string]string{"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 func (k *Kind[T, P]) condition(c Cond, first int, guard string) (sql string, args []any, ok bool) {
 	for _, m := range k.plan.multi {
 		if m.attr.path == c.Path && c.Op == "eq" {
-			for _, v := range c.Values {
-				args = append(args, v)
+			for i, v := range c.Values {
+				args = append(args, fmt.Sprint(c.arg(i, v))) // as plan.multiValues writes it
 			}
 			return fmt.Sprintf("id IN (SELECT id FROM tmf_multi WHERE tenant = $1 AND tbl = '%s' AND attr = '%s' AND value IN (%s))",
 				k.Table, c.Path, store.In(first, len(args))), args, true
@@ -216,8 +217,7 @@ func (c *Cond) arg(i int, v string) any {
 	case asTime:
 		return store.Micros(c.times[i])
 	case asNumber:
-		var n int64
-		fmt.Sscan(v, &n) // checked when the query was parsed
+		n, _ := strconv.ParseInt(v, 10, 64) // checked when the query was parsed
 		return n
 	case asBool:
 		if v == "true" {

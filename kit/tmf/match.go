@@ -47,7 +47,7 @@ func (c *Cond) holds(v reflect.Value) bool {
 		case "lte":
 			ok = order <= 0
 		case "regex":
-			ok = c.regex.MatchString(valueText(v))
+			ok = c.regex[i].MatchString(valueText(v))
 		}
 		if ok {
 			return true
@@ -83,11 +83,7 @@ func valueText(v reflect.Value) string {
 		return FormatTime(x)
 	case jsontext.Value:
 		if x.Kind() == '"' {
-			b, err := jsontext.AppendUnquote(nil, x)
-			if err != nil {
-				return ""
-			}
-			return string(b)
+			return unquoted(x)
 		}
 		return string(x)
 	}

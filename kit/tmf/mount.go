@@ -16,6 +16,7 @@ type Meta struct {
 	Verbs     Verbs
 	StateAttr string
 	Moves     Moves
+	Events    EventNames
 	Type      reflect.Type
 	plan      *plan
 }
@@ -44,7 +45,7 @@ type Mounted interface {
 // Meta describes the kind.
 func (k *Kind[T, P]) Meta() Meta {
 	return Meta{API: k.API, Name: k.Name, Class: k.class(), Table: k.Table, Verbs: k.Verbs, StateAttr: k.StateAttr,
-		Moves: k.Moves, Type: reflect.TypeFor[T](), plan: k.ready()}
+		Moves: k.Moves, Events: k.Events, Type: reflect.TypeFor[T](), plan: k.ready()}
 }
 
 func (k *Kind[T, P]) class() string {

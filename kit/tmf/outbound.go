@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,8 +43,15 @@ func refuseLocal(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
+// own are the ranges that lead back to this machine besides those that net knows: "this
+// network" and the old embedding of IPv4 in IPv6 (RFC 1122 3.2.1.3, RFC 4291 2.5.5.1).
+var own = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("::/96")}
+
 func isLocal(a netip.Addr) bool {
-	a = a.Unmap()
+	a = a.Unmap().WithZone("")
+	if slices.ContainsFunc(own, func(p netip.Prefix) bool { return p.Contains(a) }) {
+		return true
+	}
 	return a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() || a.IsMulticast() || a.IsUnspecified()
 }
 

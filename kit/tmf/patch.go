@@ -6,14 +6,16 @@ import (
 	"mime"
 	"strings"
 
-	jsonpatch "github.com/evanphx/json-patch/v5"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"tandem/kit/fault"
 )
 
-const maxPatchOps = 200
+const (
+	maxPatchOps = 200
+	maxDocument = 4 * maxBody // bytes of a resource
+)
 
 // patchRequest is a PATCH as it came: its media type decides what it means.
 type patchRequest struct {
@@ -47,31 +49,53 @@ func (p patchRequest) apply(doc []byte) ([]byte, error) {
 	if jsontext.Value(p.body).Kind() != '{' {
 		return nil, fault.BadInput("badPatch", "A merge patch is a JSON object")
 	}
-	out, err := jsonpatch.MergePatch(doc, p.body)
+	target, err := growTree(doc)
 	if err != nil {
-		return nil, fault.BadInput("badPatch", "The merge patch cannot be applied")
+		return nil, err
 	}
-	return out, nil
+	patch, err := growTree(p.body)
+	if err != nil {
+		return nil, err
+	}
+	return finished(mergeInto(target, patch))
+}
+
+// finished writes a patched document, which is an object and not without end.
+func finished(t tree) ([]byte, error) {
+	if _, ok := t.(map[string]any); !ok {
+		return nil, fault.BadInput("badPatch", "The patch does not leave a JSON object")
+	}
+	out, err := writeTree(t)
+	if len(out) > maxDocument {
+		return nil, fault.New(fault.TooLarge, "resourceTooLarge", "With this patch the resource has more than %d bytes", maxDocument)
+	}
+	return out, err
 }
 
 func applyOps(doc, body []byte) ([]byte, error) {
-	ops, err := jsonpatch.DecodePatch(body)
-	if err != nil {
+	var ops []patchOp
+	if jsontext.Value(body).Kind() != '[' || json.Unmarshal(body, &ops) != nil {
 		return nil, fault.BadInput("badPatch", "A JSON patch is an array of operations with op and path")
 	}
 	if len(ops) > maxPatchOps {
 		return nil, fault.BadInput("badPatch", "A JSON patch has at most %d operations", maxPatchOps)
 	}
-	opt := jsonpatch.NewApplyOptions()
-	opt.AccumulatedCopySizeLimit = maxBody
-	out, err := ops.ApplyWithOptions(doc, opt)
-	switch {
-	case err == nil:
-		return out, nil
-	case errors.Is(err, jsonpatch.ErrTestFailed):
-		return nil, fault.Clash("testFailed", "A test operation of the patch failed; nothing was changed")
+	root, err := growTree(doc)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fault.BadInput("badPatch", "The patch cannot be applied: a path does not exist or an operation is incomplete")
+	p := &patcher{root: root}
+	for i, op := range ops {
+		switch err := p.apply(op); {
+		case errors.Is(err, errTestFailed):
+			return nil, fault.Clash("testFailed", "The test of operation %d of the patch failed; nothing was changed", i+1)
+		case errors.Is(err, errTooLarge):
+			return nil, fault.New(fault.TooLarge, "resourceTooLarge", "The patch copies more than %d bytes", maxBody)
+		case err != nil:
+			return nil, fault.BadInput("badPatch", "Operation %d of the patch cannot be applied: %v", i+1, err)
+		}
+	}
+	return finished(p.root)
 }
 
 // frozen are attributes no client may patch, besides those of the Kind.

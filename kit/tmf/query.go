@@ -40,7 +40,7 @@ type Cond struct {
 	Op     string // eq ne gt gte lt lte regex
 	Values []string
 	attr   *attribute
-	regex  *regexp.Regexp
+	regex  []*regexp.Regexp // one for each value, as times
 	times  []time.Time
 }
 
@@ -52,7 +52,7 @@ type SortKey struct {
 }
 
 // suffixes of parameter names, and the operators inside names that TMF630 Part 1
-// writes percent-encoded (%3E, %3E%3D, ...).
+// writes percent-encoded (%3E, %3E%3D, ...); the longer before their beginnings.
 var (
 	suffixOps  = []string{"eq", "ne", "gt", "gte", "lt", "lte", "regex"}
 	literalOps = []struct{ text, op string }{{">=", "gte"}, {"<=", "lte"}, {"==", "eq"}, {"=~", "regex"}, {"!=", "ne"}, {">", "gt"}, {"<", "lt"}}
@@ -65,16 +65,45 @@ func parseQuery(raw string, resolve func(string) *attribute) (*Query, error) {
 	for _, part := range strings.FieldsFunc(raw, func(r rune) bool { return r == '&' }) {
 		// A semicolon between repeated conditions means OR; it is kept inside the
 		// value here and split in addCond.
-		name, value, _ := strings.Cut(part, "=")
-		name, err := url.QueryUnescape(name)
+		rawName, value, hasValue := strings.Cut(part, "=")
+		name, err := url.QueryUnescape(rawName)
 		if err != nil {
-			return nil, fault.BadInput("badQuery", "The parameter name %.40q is not properly percent-encoded", name)
+			return nil, fault.BadInput("badQuery", "The parameter name %.40q is not properly percent-encoded", rawName)
 		}
+		if hasValue && name != "" && strings.ContainsRune("><!=", rune(name[len(name)-1])) {
+			name += "=" // the sign between name and value is the second half of >= <= != ==
+		} else if !hasValue {
+			name, value = literal(name, rawName)
+		}
+		value = strings.TrimPrefix(value, "=") // name==value
 		if err := q.add(name, value, resolve); err != nil {
 			return nil, err
 		}
 	}
 	return q, q.merge()
+}
+
+// literal takes a condition apart that came as a whole in the name (size%3E5): the
+// name with its operator, and the value, still percent-encoded, so that an encoded
+// comma stays part of it.
+func literal(name, raw string) (nameAndOp, value string) {
+	at := len(name)
+	for _, l := range literalOps {
+		if i := strings.Index(name, l.text); i >= 0 && i < at {
+			at, nameAndOp = i, name[:i+len(l.text)]
+		}
+	}
+	if at == len(name) {
+		return name, ""
+	}
+	left := len(nameAndOp)
+	for left > 0 { // one byte of the name is one of raw, or a percent and two digits
+		if raw[0] == '%' {
+			raw = raw[2:]
+		}
+		raw, left = raw[1:], left-1
+	}
+	return nameAndOp, raw
 }
 
 func (q *Query) add(name, value string, resolve func(string) *attribute) (err error) {
@@ -151,11 +180,8 @@ func (q *Query) addCond(name, rawValue string, resolve func(string) *attribute) 
 		c.Path, c.Op = name[:i], name[i+1:]
 	}
 	for _, l := range literalOps {
-		if before, after, ok := strings.Cut(c.Path, l.text); ok {
+		if before, ok := strings.CutSuffix(c.Path, l.text); ok {
 			c.Path, c.Op = before, l.op
-			if after != "" { // the whole condition came inside the name
-				rawValue = url.QueryEscape(after)
-			}
 			break
 		}
 	}
@@ -205,14 +231,13 @@ func (c *Cond) check() error {
 	}
 	switch {
 	case c.Op == "regex":
-		if len(c.Values[0]) > maxRegexBytes {
-			return fault.BadInput("badQuery", "The pattern for %s is too long", c.Path)
+		for _, v := range c.Values {
+			re, err := regexp.Compile(v)
+			if err != nil || len(v) > maxRegexBytes {
+				return fault.BadInput("badQuery", "A pattern for %s is too long or not a regular expression (RE2)", c.Path)
+			}
+			c.regex = append(c.regex, re)
 		}
-		re, err := regexp.Compile(c.Values[0])
-		if err != nil {
-			return fault.BadInput("badQuery", "The pattern for %s is not a regular expression (RE2)", c.Path)
-		}
-		c.regex = re
 	case c.attr.kind == asTime:
 		for _, v := range c.Values {
 			t, err := ParseTime(v)

@@ -23,20 +23,28 @@ const reservedFor = 30 * 24 * time.Hour
 const poolsQuarantine = -1
 
 // assign gives the parts of a target graph that come from pools their values:
-// those the service has already, those asked for, or the next free ones; and
-// tells the parts on elements what was assigned beside them. Reservations are
+// those asked for, those that held has already (the first graph counts), or the
+// next free ones; and tells the parts on elements what was assigned beside them. Reservations are
 // made in the transaction of the plan, in the name of the root service, for an
 // order that begins at start.
-func assign(tx *store.Tx, current, target *Graph, start time.Time) error {
+func assign(tx *store.Tx, target *Graph, start time.Time, held ...*Graph) error {
 	holder, until := target.Root().ID, startAt(tx, start).Add(reservedFor)
 	for i := range target.Parts {
 		p := &target.Parts[i]
+		var had []*Part
+		for _, g := range held {
+			if was := g.same(p); was != nil {
+				had = append(had, was)
+			}
+		}
 		var err error
 		switch kind, isNumber := strings.CutPrefix(p.Category, numberPrefix); {
 		case isNumber:
-			err = assignNumber(tx, kind, holder, until, current.same(p), p)
+			err = assignNumber(tx, kind, holder, until, had, p)
 		case p.Category == simCategory:
-			err = assignSIM(tx, holder, until, current.same(p), p)
+			err = assignSIM(tx, holder, until, had, p)
+		case p.ownsCard():
+			err = assignCard(tx, holder, until, had, p)
 		}
 		if err != nil {
 			return err
@@ -50,9 +58,19 @@ func assign(tx *store.Tx, current, target *Graph, start time.Time) error {
 	return nil
 }
 
-func assignNumber(tx *store.Tx, kind, holder string, until time.Time, was, p *Part) error {
+// holding is the first of the parts that has the value wanted, or any if none is.
+func holding(had []*Part, name, want string) *Part {
+	for _, was := range had {
+		if want == "" || want == was.value(name) {
+			return was
+		}
+	}
+	return nil
+}
+
+func assignNumber(tx *store.Tx, kind, holder string, until time.Time, had []*Part, p *Part) error {
 	want := p.value(kind)
-	if was != nil && (want == "" || want == was.value(kind)) {
+	if was := holding(had, kind, want); was != nil {
 		p.set(kind, was.value(kind))
 		return nil
 	}
@@ -63,9 +81,9 @@ func assignNumber(tx *store.Tx, kind, holder string, until time.Time, was, p *Pa
 	return err
 }
 
-func assignSIM(tx *store.Tx, holder string, until time.Time, was, p *Part) error {
+func assignSIM(tx *store.Tx, holder string, until time.Time, had []*Part, p *Part) error {
 	want := p.value("iccid")
-	if was != nil && (want == "" || want == was.value("iccid")) {
+	if was := holding(had, "iccid", want); was != nil {
 		p.set("iccid", was.value("iccid"))
 		p.set("imsi", was.value("imsi"))
 		return nil
@@ -74,6 +92,37 @@ func assignSIM(tx *store.Tx, holder string, until time.Time, was, p *Part) error
 	if err == nil {
 		p.set("iccid", sim.ICCID)
 		p.set("imsi", sim.IMSI)
+	}
+	return err
+}
+
+// ownsCard says that the part is an entry of a SIM card ordered by itself: no
+// service has the card, so the entry takes it out of the stock.
+func (p *Part) ownsCard() bool {
+	_, k, ok := p.onElement()
+	return ok && p.Path == "" && k.secrets == "iccid"
+}
+
+// assignCard reserves the card of an entry's key. A key that no card of the stock
+// has stands for itself, without keys to authenticate it.
+func assignCard(tx *store.Tx, holder string, until time.Time, had []*Part, p *Part) error {
+	imsi, iccid := p.value("imsi"), p.value("iccid")
+	sim, err := inventory.SIMByIMSI(tx, imsi)
+	switch {
+	case fault.Is(err, fault.NotFound) && iccid == "":
+		return nil
+	case fault.Is(err, fault.NotFound), err == nil && iccid != "" && iccid != sim.ICCID:
+		return fault.BadInput("wrongCard", "IMSI %q is not that of the card %q", imsi, iccid)
+	case err != nil:
+		return err
+	}
+	p.set("iccid", sim.ICCID)
+	if holding(had, "iccid", sim.ICCID) != nil {
+		return nil
+	}
+	_, err = inventory.ReserveSIM(tx, sim.Pool, sim.ICCID, holder, until)
+	if fault.Is(err, fault.Conflict) {
+		return fault.Clash("simInUse", "The card with IMSI %q is in use, reserved or at rest", imsi)
 	}
 	return err
 }
@@ -204,8 +253,8 @@ func (p *Part) eachPooled(f func(kind, value string) error) error {
 	if kind, ok := strings.CutPrefix(p.Category, numberPrefix); ok {
 		return f(kind, p.value(kind))
 	}
-	if p.Category == simCategory {
-		return f(simCategory, p.value("iccid"))
+	if iccid := p.value("iccid"); p.Category == simCategory || p.ownsCard() && iccid != "" {
+		return f(simCategory, iccid)
 	}
 	return nil
 }

@@ -37,7 +37,8 @@
 // "number/<kind>" is assigned from the pool in its characteristic "pool", "sim"
 // is a SIM card from such a pool, "element/<type>" lives on the element in its
 // characteristic "element". Services and resources on elements are told what was
-// assigned beside and below them under the names msisdn, iccid, imsi. The
+// assigned beside and below them under the names msisdn, iccid, imsi; an entry
+// ordered by itself (TMF652) takes the card of its IMSI out of the stock. The
 // characteristic "suspended" of a service says, through its mappings, what
 // suspension means on the element.
 package fulfilment

@@ -264,10 +264,10 @@ func (it itemRow) replan(tx *store.Tx, fallen string, chars []tmf.Characteristic
 	if p.target, err = expand(tx, it.graph.Root().Spec.ID, &want, it.action, it.graph); err != nil {
 		return err
 	}
-	// What the old plan reserved counts as held: only what the fix changes is
-	// reserved anew, and what it no longer wants is given back, except for what
-	// the service has in the network.
-	if err := assign(tx, it.graph, p.target, so.RequestedStartDate); err != nil {
+	// What the old plan reserved counts as held, and what the service has in the
+	// network: only what the fix changes is reserved anew, and what was reserved
+	// and is no longer wanted is given back.
+	if err := assign(tx, p.target, so.RequestedStartDate, it.graph, it.before); err != nil {
 		return err
 	}
 	if err := release(tx, it.graph, p.target, it.before); err != nil {

@@ -26,8 +26,8 @@ func (e element) apply(in Intent) {
 	e[where(in)] = in
 }
 
-// holding is an element that holds just what a graph wants.
-func holding(g *Graph) element {
+// hold is an element that holds just what a graph wants.
+func hold(g *Graph) element {
 	e := element{}
 	for _, p := range partsOf(g) {
 		if _, _, ok := p.onElement(); ok {
@@ -79,7 +79,7 @@ func ready(steps []Step, done map[int]bool) (out []int) {
 func TestStepsInAnyOrderAllowedLeadToTheTarget(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		current, target := drawGraph(t, "current"), drawGraph(t, "target")
-		steps, e, done := diff(current, target), holding(current), map[int]bool{}
+		steps, e, done := diff(current, target), hold(current), map[int]bool{}
 		for len(done) < len(steps) {
 			next := ready(steps, done)
 			if len(next) == 0 {
@@ -89,7 +89,7 @@ func TestStepsInAnyOrderAllowedLeadToTheTarget(t *testing.T) {
 			e.apply(steps[n].Do)
 			done[n] = true
 		}
-		if want := holding(target); !e.same(want) {
+		if want := hold(target); !e.same(want) {
 			t.Fatalf("the element holds %v, want %v", e, want)
 		}
 	})
@@ -99,7 +99,7 @@ func TestStepsInAnyOrderAllowedLeadToTheTarget(t *testing.T) {
 func TestUndoingInReverseLeadsBackFromAnyPoint(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		current, target := drawGraph(t, "current"), drawGraph(t, "target")
-		steps, e, touched := diff(current, target), holding(current), map[int]bool{}
+		steps, e, touched := diff(current, target), hold(current), map[int]bool{}
 		for range rapid.IntRange(0, len(steps)).Draw(t, "how far") {
 			n := rapid.SampledFrom(ready(steps, touched)).Draw(t, "next")
 			e.apply(steps[n].Do)
@@ -111,7 +111,7 @@ func TestUndoingInReverseLeadsBackFromAnyPoint(t *testing.T) {
 		for _, n := range slices.Backward(slices.Sorted(maps.Keys(touched))) {
 			e.apply(steps[n].Undo)
 		}
-		if want := holding(current); !e.same(want) {
+		if want := hold(current); !e.same(want) {
 			t.Fatalf("the element holds %v, want %v", e, want)
 		}
 	})
@@ -120,7 +120,7 @@ func TestUndoingInReverseLeadsBackFromAnyPoint(t *testing.T) {
 func TestStepsNameOnlyWhatChangesAndWaitForEarlierOnes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		current, target := drawGraph(t, "current"), drawGraph(t, "target")
-		steps, was, is := diff(current, target), holding(current), holding(target)
+		steps, was, is := diff(current, target), hold(current), hold(target)
 		for n, s := range steps {
 			at := where(s.Do)
 			if before, had := was[at]; had && before.same(is[at]) && !slices.ContainsFunc(steps, func(o Step) bool { return o.Do.Absent && where(o.Do) == at }) {

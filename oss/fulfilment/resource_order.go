@@ -273,7 +273,7 @@ func (p *planned) targetResource(tx *store.Tx, id string, chars []tmf.Characteri
 	node := &spec.Node{Kind: spec.Resource, Characteristics: chars,
 		Spec: spec.Member{Kind: spec.Resource, ID: s.ID, Name: s.Name, Version: s.Version, Class: s.Type, Category: s.Category}}
 	p.target = graphOf(node, p.before, tmf.NewID)
-	return assign(tx, p.before, p.target, start)
+	return assign(tx, p.target, start, p.before)
 }
 
 // progressResource is progress for an item of a resource order.

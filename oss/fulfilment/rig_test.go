@@ -89,7 +89,7 @@ func open(t *testing.T, engine store.Dialect) *wing {
 	t.Cleanup(func() { w.reg.Close() })
 
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	network := activation.New(w.db, activation.Options{Log: log, Refresh: time.Nanosecond, Drivers: map[string]driver.Factory{"osmo-hlr": hlrdriver.New}})
+	network := activation.New(w.db, activation.Options{Log: log, Refresh: time.Nanosecond, Threshold: 1000, Drivers: map[string]driver.Factory{"osmo-hlr": hlrdriver.New}})
 	t.Cleanup(func() { network.Close() })
 	seal, err := access.NewSealer(bytes.Repeat([]byte{7}, 32))
 	w.ok(err)

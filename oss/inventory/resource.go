@@ -96,7 +96,7 @@ var (
 
 	SiteAPI = tmf.API{ID: "TMF674", Name: "Geographic Site Management", Version: "4.0.0", Base: "/tmf-api/geographicSiteManagement/v4"}
 	Sites   = tmf.Kind[Site, *Site]{API: &SiteAPI, Name: "geographicSite", Table: "inventory_geographic_site", Verbs: tmf.All,
-		Index: []string{"name", "code", "status"}, Multi: []string{"relatedParty.id"}, StateAttr: "status"}
+		Index: []string{"name", "code", "status"}, Multi: []string{"relatedParty.id"}, StateAttr: "status", Events: tmf.EventNames{State: "StatusChangeEvent"}}
 )
 
 func initResources() {

@@ -61,27 +61,30 @@ var life = tmf.Moves{
 
 const firstVersion = "1.0"
 
+// changes have one name in TMF633 and TMF634, whether of the state or not.
+var changes = tmf.EventNames{Change: "ChangeEvent", State: "ChangeEvent"}
+
 // The resources of the room.
 var (
 	ServiceCatalogs = tmf.Kind[ServiceCatalog, *ServiceCatalog]{API: &ServiceCatalogAPI, Name: "serviceCatalog", Table: "spec_service_catalog",
-		Verbs: tmf.All, Index: []string{"name", "lifecycleStatus"}, Multi: []string{"category.id"}, StateAttr: "lifecycleStatus", Moves: life}
+		Verbs: tmf.All, Index: []string{"name", "lifecycleStatus"}, Multi: []string{"category.id"}, StateAttr: "lifecycleStatus", Moves: life, Events: changes}
 	ServiceCategories = tmf.Kind[ServiceCategory, *ServiceCategory]{API: &ServiceCatalogAPI, Name: "serviceCategory", Table: "spec_service_category",
-		Verbs: tmf.All, Index: []string{"name", "parentId"}, Multi: []string{"category.id", "serviceCandidate.id"}, StateAttr: "lifecycleStatus", Moves: life}
+		Verbs: tmf.All, Index: []string{"name", "parentId"}, Multi: []string{"category.id", "serviceCandidate.id"}, StateAttr: "lifecycleStatus", Moves: life, Events: changes}
 	ServiceCandidates = tmf.Kind[ServiceCandidate, *ServiceCandidate]{API: &ServiceCatalogAPI, Name: "serviceCandidate", Table: "spec_service_candidate",
-		Verbs: tmf.All, Index: []string{"name", "serviceSpecification.id"}, Multi: []string{"category.id"}, StateAttr: "lifecycleStatus", Moves: life}
+		Verbs: tmf.All, Index: []string{"name", "serviceSpecification.id"}, Multi: []string{"category.id"}, StateAttr: "lifecycleStatus", Moves: life, Events: changes}
 	ServiceSpecifications = tmf.Kind[ServiceSpecification, *ServiceSpecification]{API: &ServiceCatalogAPI, Name: "serviceSpecification", Table: "spec_service_specification",
 		Verbs: tmf.All, Index: []string{"name", "lifecycleStatus", "@type"}, Multi: []string{"serviceSpecRelationship.id", "resourceSpecification.id"},
-		StateAttr: "lifecycleStatus", Moves: life}
+		StateAttr: "lifecycleStatus", Moves: life, Events: changes}
 
 	ResourceCatalogs = tmf.Kind[ResourceCatalog, *ResourceCatalog]{API: &ResourceCatalogAPI, Name: "resourceCatalog", Table: "spec_resource_catalog",
-		Verbs: tmf.All, Index: []string{"name", "lifecycleStatus"}, Multi: []string{"category.id"}, StateAttr: "lifecycleStatus", Moves: life}
+		Verbs: tmf.All, Index: []string{"name", "lifecycleStatus"}, Multi: []string{"category.id"}, StateAttr: "lifecycleStatus", Moves: life, Events: changes}
 	ResourceCategories = tmf.Kind[ResourceCategory, *ResourceCategory]{API: &ResourceCatalogAPI, Name: "resourceCategory", Table: "spec_resource_category",
-		Verbs: tmf.All, Index: []string{"name", "parentId"}, Multi: []string{"category.id", "resourceCandidate.id"}, StateAttr: "lifecycleStatus", Moves: life}
+		Verbs: tmf.All, Index: []string{"name", "parentId"}, Multi: []string{"category.id", "resourceCandidate.id"}, StateAttr: "lifecycleStatus", Moves: life, Events: changes}
 	ResourceCandidates = tmf.Kind[ResourceCandidate, *ResourceCandidate]{API: &ResourceCatalogAPI, Name: "resourceCandidate", Table: "spec_resource_candidate",
-		Verbs: tmf.All, Index: []string{"name", "resourceSpecification.id"}, Multi: []string{"category.id"}, StateAttr: "lifecycleStatus", Moves: life}
+		Verbs: tmf.All, Index: []string{"name", "resourceSpecification.id"}, Multi: []string{"category.id"}, StateAttr: "lifecycleStatus", Moves: life, Events: changes}
 	ResourceSpecifications = tmf.Kind[ResourceSpecification, *ResourceSpecification]{API: &ResourceCatalogAPI, Name: "resourceSpecification", Table: "spec_resource_specification",
 		Verbs: tmf.All, Index: []string{"name", "lifecycleStatus", "category", "@type"}, Multi: []string{"resourceSpecRelationship.id"},
-		StateAttr: "lifecycleStatus", Moves: life}
+		StateAttr: "lifecycleStatus", Moves: life, Events: changes}
 )
 
 // Import and export jobs of the two catalogues; app gives them a runner and a folder.

@@ -559,9 +559,12 @@ func TestImport(t *testing.T) {
 		}
 		upper := obj{"@type": "ServiceSpecification", "id": "upper", "name": "Upper", "lifecycleStatus": "Launched",
 			"serviceSpecRelationship": []obj{{"id": "lower", "relationshipType": "requires", "mapping": []obj{{"name": "n", "expr": "1"}}}}}
-		lower := obj{"@type": "ServiceSpecification", "id": "lower", "name": "Lower", "lifecycleStatus": "Active",
+		lower := obj{"@type": "ResourceFacingServiceSpecification", "id": "lower", "name": "Lower", "lifecycleStatus": "Active",
 			"specCharacteristic": []obj{{"name": "n", "valueType": "integer"}}}
-		candidate := obj{"@type": "ServiceCandidate", "id": "c", "name": "c", "serviceSpecification": obj{"id": "upper"}, "category": []obj{{"id": "cat"}}}
+		candidate := obj{"@type": "OwnCandidate", "@baseType": "ServiceCandidate", "id": "c", "name": "c", "serviceSpecification": obj{"id": "upper"}, "category": []obj{{"id": "cat"}}}
+		if got := run([]obj{{"@type": "OwnThing", "@baseType": "Thing", "name": "x"}}); !strings.Contains(fmt.Sprint(got["errorLog"]), "is none of this catalogue") {
+			t.Errorf("a class of nowhere: %v", got)
+		}
 		if got := run([]obj{candidate, upper, lower}); got["status"] != "Failed" || !strings.Contains(fmt.Sprint(got["errorLog"]), "there is no serviceCategory") {
 			t.Errorf("%v", got)
 		}
