@@ -108,7 +108,7 @@ func Schemas() []store.Schema {
 
 // New opens and migrates the store and builds the rooms. Stop closes it again,
 // also when Start was never called.
-func New(ctx context.Context, c Config) (a *App, err error) {
+func New(ctx context.Context, c Config) (*App, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -118,19 +118,22 @@ func New(ctx context.Context, c Config) (a *App, err error) {
 	if c.Concurrency == 0 {
 		c.Concurrency = 32
 	}
-	a = &App{Config: c, metrics: newMetrics()}
-	defer func() {
-		if err != nil {
-			a.Stop()
-		}
-	}()
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
-		return nil, fmt.Errorf("data folder: %w", err)
-	}
-	if err := a.openStore(ctx); err != nil {
+	a := &App{Config: c, metrics: newMetrics()}
+	if err := a.assemble(ctx); err != nil {
+		a.Stop()
 		return nil, err
 	}
-	return a, a.build(ctx)
+	return a, nil
+}
+
+func (a *App) assemble(ctx context.Context) error {
+	if err := os.MkdirAll(a.Data, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	if err := a.openStore(ctx); err != nil {
+		return err
+	}
+	return a.build(ctx)
 }
 
 func (a *App) openStore(ctx context.Context) (err error) {
