@@ -14,6 +14,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -36,6 +37,10 @@ const (
 	FlatL      = "mobile-flat-l"
 )
 
+// rest is how long a number or card that was in use is given to nobody: whoever
+// still dials it must not reach a stranger.
+const rest = 90 * 24 * time.Hour
+
 //go:embed network.json
 var network []byte
 
@@ -50,7 +55,8 @@ type entry struct {
 
 // Install puts specifications, catalogue and empty pools into the tenant.
 func Install(tx *store.Tx) error {
-	for _, p := range []inventory.Pool{{ID: NumberPool, Kind: "msisdn", Name: "Mobile numbers"}, {ID: CardPool, Kind: "sim", Name: "SIM cards"}} {
+	for _, p := range []inventory.Pool{
+		{ID: NumberPool, Kind: "msisdn", Name: "Mobile numbers", Quarantine: rest}, {ID: CardPool, Kind: "sim", Name: "SIM cards", Quarantine: rest}} {
 		if err := inventory.NewPool(tx, p); err != nil {
 			return err
 		}

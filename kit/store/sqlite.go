@@ -37,7 +37,7 @@ type writeRequest struct {
 }
 
 func openSQLite(ctx context.Context, c Config, db *DB) (*sqliteEngine, error) {
-	lock, err := lockFolder(filepath.Dir(c.Path))
+	lock, err := lockFolder(ctx, filepath.Dir(c.Path))
 	if err != nil {
 		return nil, err
 	}
@@ -60,17 +60,32 @@ func openSQLite(ctx context.Context, c Config, db *DB) (*sqliteEngine, error) {
 	return e, nil
 }
 
+// lockPatience is how long a node waits for the one before it to let go of the
+// folder: the last moments of a process, or of a child that was being started.
+const lockPatience = 3 * time.Second
+
 // lockFolder makes sure that one process owns the data folder.
-func lockFolder(dir string) (*os.File, error) {
+func lockFolder(ctx context.Context, dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("data folder %s is in use by another process", dir)
+	late := time.After(lockPatience)
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-late:
+			f.Close()
+			return nil, fmt.Errorf("data folder %s is in use by another process", dir)
+		case <-ctx.Done():
+			f.Close()
+			return nil, ctx.Err()
+		}
 	}
-	return f, nil
 }
 
 func (e *sqliteEngine) close() {
