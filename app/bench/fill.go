@@ -52,7 +52,7 @@ func existing(n int) *subscription.Product {
 		OrderDate:             time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(n) * time.Minute),
 		StartDate:             time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(n*7919%3_000_000) * time.Minute),
 		ProductCharacteristic: []tmf.Characteristic{tmf.Text("msisdn", fmt.Sprint(491500000000+n)), tmf.Text("iccid", fmt.Sprintf("8949018%012d", n))},
-		RelatedParty:          []tmf.RelatedParty{{ID: buyer(n % 1000), Role: "owner", ReferredType: "Customer"}}}
+		RelatedParty:          []tmf.RelatedParty{{ID: buyer(n % owners), Role: "owner", ReferredType: "Customer"}}}
 	p.ID = fmt.Sprintf("existing-%08d", n)
 	return p
 }

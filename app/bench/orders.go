@@ -27,6 +27,7 @@ import (
 const (
 	inFlight = 256 // orders placed and not yet completed
 	tenant   = "bench"
+	owners   = 1000 // the first buyers own what exists before; orders are by those after them
 )
 
 var scope = store.Scope{Tenant: tenant, Actor: "bench"}
@@ -225,7 +226,7 @@ func (r *rig) run(ctx context.Context, d time.Duration, workers int) (int, error
 				case <-time.After(time.Until(end)):
 					return
 				}
-				if err := r.place(ctx, int(next.Add(1)-1)); err != nil {
+				if err := r.place(ctx, owners+int(next.Add(1)-1)); err != nil {
 					<-r.slots
 					failed.Add(1)
 					once.Do(func() { first = err })
