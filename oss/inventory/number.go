@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"tandem/kit/fault"
@@ -174,7 +175,7 @@ func RemoveRange(tx *store.Tx, pool, first, last string) (int, error) {
 }
 
 // Reserve keeps a number for the holder until the given time: the one wanted, or
-// with want "" the next free one of the pool. Who has reserved the wanted one
+// with want "" the next free one of the pool, in a round. Who has reserved the wanted one
 // already keeps it until the new time. Refusals: poolEmpty, numberNotAvailable
 // (the same whether it is taken, another tenant's or not there).
 func Reserve(tx *store.Tx, kind, pool, want, holder string, until time.Time) (string, error) {
@@ -236,19 +237,50 @@ func (s shelf) reserve(tx *store.Tx, kind, pool, want, holder string, until time
 	return want, err
 }
 
-// takeNext is the statement that reserves the first free value of a pool ($3) for
-// a holder ($4) until a time ($5).
+// takeNext is the statement that reserves the first free value of a pool ($3) behind
+// another ($6) for a holder ($4) until a time ($5). State and value are compared and
+// sorted together, which leaves the index of free values as the only one to go by: that
+// of all values would be walked through all that are taken.
 func (s shelf) takeNext(lock string) string {
 	return "UPDATE " + s.table + " SET state = 'reserved', holder = $4, until = $5 WHERE tenant = $1 AND state = 'available' AND " + s.kind + " = $2 AND " + s.key +
-		" = (SELECT " + s.key + " FROM " + s.table + " WHERE tenant = $1 AND pool = $3 AND state = 'available' ORDER BY " + s.key + " LIMIT 1" + lock + ") RETURNING " + s.key
+		" = (SELECT " + s.key + " FROM " + s.table + " WHERE tenant = $1 AND pool = $3 AND (state, " + s.key + ") > ('available', $6) AND state <= 'available' ORDER BY state, " +
+		s.key + " LIMIT 1" + lock + ") RETURNING " + s.key
+}
+
+// lastTaken is the value this process reserved last, by drawer.
+var lastTaken sync.Map
+
+type drawer struct {
+	db           *store.DB
+	tenant, pool string
+}
+
+// goOn calls take with the value that was reserved last from the pool, and if nothing
+// is free behind it with none. What was taken before leaves its mark in the index for a
+// while, and others are taking the values that come first: neither is walked through
+// again and again. What became free meanwhile has its turn after the rest.
+func goOn(tx *store.Tx, pool string, take func(behind string) (value string, err error)) (string, error) {
+	d := drawer{tx.DB(), tx.Tenant(), pool}
+	last, _ := lastTaken.Load(d)
+	behind, _ := last.(string) // none at first
+	value, err := take(behind)
+	if err == store.ErrNotFound && behind != "" {
+		value, err = take("")
+	}
+	if err == nil {
+		lastTaken.Store(d, value)
+	}
+	return value, err
 }
 
 // reserveNext passes over numbers that others are taking at this moment. Only if
 // nothing else is left it waits for them: they may be rolled back.
 func (s shelf) reserveNext(tx *store.Tx, kind, pool, holder string, until time.Time) (string, error) {
 	for _, lock := range []string{tx.Dialect().SkipLocked(), tx.Dialect().ForUpdate()} {
-		var value string
-		err := tx.Row(s.takeNext(lock), kind, pool, holder, store.Micros(until)).Scan(&value)
+		value, err := goOn(tx, pool, func(behind string) (value string, err error) {
+			err = tx.Row(s.takeNext(lock), kind, pool, holder, store.Micros(until), behind).Scan(&value)
+			return value, err
+		})
 		if err != store.ErrNotFound {
 			return value, err
 		}

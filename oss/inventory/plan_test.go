@@ -66,7 +66,7 @@ func TestNextFreeIsAnIndexSearch(t *testing.T) {
 				if s == simShelf {
 					pool, kind = "s", SIMs
 				}
-				plan := explain(t, db, text+s.takeNext(db.Dialect().SkipLocked()), kind, pool, "holder", int64(1))
+				plan := explain(t, db, text+s.takeNext(db.Dialect().SkipLocked()), kind, pool, "holder", int64(1), "1")
 				if !strings.Contains(plan, s.table+"_free") {
 					t.Errorf("%s: the free index is not used:\n%s", s.table, plan)
 				}

@@ -92,8 +92,11 @@ func nextSIM(tx *store.Tx, pool, holder string, until time.Time) (s SIM, err err
 		return s, err
 	}
 	var at int64
-	err = tx.Row(simShelf.takeNext(tx.Dialect().SkipLocked())+", imsi, form, algorithm, sealed, pool, state, holder, until", SIMs, pool, holder, store.Micros(until)).
-		Scan(&s.ICCID, &s.IMSI, &s.Form, &s.Algorithm, &s.Sealed, &s.Pool, &s.State, &s.Holder, &at)
+	_, err = goOn(tx, pool, func(behind string) (string, error) {
+		err := tx.Row(simShelf.takeNext(tx.Dialect().SkipLocked())+", imsi, form, algorithm, sealed, pool, state, holder, until", SIMs, pool, holder, store.Micros(until), behind).
+			Scan(&s.ICCID, &s.IMSI, &s.Form, &s.Algorithm, &s.Sealed, &s.Pool, &s.State, &s.Holder, &at)
+		return s.ICCID, err
+	})
 	s.Until = store.Instant(at)
 	return s, err
 }
