@@ -203,9 +203,13 @@ func Orders(ctx context.Context, o Options) (Result, error) {
 	if n := r.failed.Load(); n > 0 {
 		return Result{}, fmt.Errorf("%d orders failed", n)
 	}
+	if err := r.Bus.Idle(ctx); err != nil { // billed, and the customers told
+		return Result{}, err
+	}
+	heard := float64(placed) / time.Since(began).Seconds()
 	return Result{Name: "orders", Store: r.DB.Dialect().String(), Seconds: secs, PerSecond: rate, FloorPerSecond: floor, Ratio: rate / floor,
 		P50: percentile(r.took, .5), P99: percentile(r.took, .99), RSS: resident(),
-		Own: map[string]any{"existing_products": o.Existing, "completed": r.done.Load(), "rows_per_order": rowsPerOrder}}, nil
+		Own: map[string]any{"existing_products": o.Existing, "completed": r.done.Load(), "heard_by_all_per_second": heard, "rows_per_order": rowsPerOrder}}, nil
 }
 
 // rowsPerOrder is what the floor writes for an order: the rows that an order of a
