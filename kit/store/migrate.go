@@ -34,7 +34,7 @@ const migrationTable = `CREATE TABLE IF NOT EXISTS store_migration (
 // Migrate brings all rooms to their newest schema, each file in a transaction
 // of its own, forward only.
 func (db *DB) Migrate(ctx context.Context, rooms ...Schema) error {
-	if err := db.script(ctx, migrationTable, func(System) error { return nil }); err != nil {
+	if err := db.Script(ctx, migrationTable); err != nil {
 		return err
 	}
 	for _, room := range rooms {
@@ -90,22 +90,21 @@ func migrationLock(tx *Tx) error {
 	return err
 }
 
-func (db *DB) script(ctx context.Context, text string, then func(System) error) error {
+// Reshape runs fn in a transaction under the migration lock: what fn reads of the
+// shape of tables no other node changes meanwhile. ddl runs statements of kit's own
+// making, which the transaction's end decides with all else.
+func (db *DB) Reshape(ctx context.Context, fn func(tx *Tx, ddl func(string) error) error) error {
 	return db.Write(ctx, Scope{}, func(tx *Tx) error {
 		if err := migrationLock(tx); err != nil {
 			return err
 		}
-		if err := runScript(tx.System(), db.dialect.DDL(text)); err != nil {
-			return err
-		}
-		return then(tx.System())
+		return fn(tx, func(text string) error { return runScript(tx.System(), db.dialect.DDL(text)) })
 	})
 }
 
-// Script runs DDL statements of kit's own making (derived tables of resource
-// kinds) under the migration lock.
+// Script runs DDL statements under the migration lock.
 func (db *DB) Script(ctx context.Context, text string) error {
-	return db.script(ctx, text, func(System) error { return nil })
+	return db.Reshape(ctx, func(_ *Tx, ddl func(string) error) error { return ddl(text) })
 }
 
 // runScript runs statements separated by a semicolon at the end of a line.

@@ -24,45 +24,73 @@ func Migrate(ctx context.Context, db *store.DB, kinds []Mounted) error {
 
 func migrateKind(ctx context.Context, db *store.DB, k Mounted) error {
 	m := k.Meta()
-	known, err := knownColumns(ctx, db, m.Table)
+	var now shape
+	err := db.Read(ctx, store.Scope{}, func(tx *store.Tx) (err error) {
+		now, err = readShape(tx, m.Table)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	want := m.columnNames()
-	missing := slices.DeleteFunc(slices.Clone(want), func(c string) bool { return slices.Contains(known, c) })
-	if known != nil && len(missing) == 0 {
-		return nil
-	}
-	if known == nil {
-		missing = nil
-	}
-	if err := db.Script(ctx, m.ddl(known == nil, missing)); err != nil {
-		return err
-	}
-	if len(missing) > 0 {
-		if err := k.backfill(ctx, db); err != nil {
-			return fmt.Errorf("fill new columns: %w", err)
+	if now.known == nil || len(m.missing(now)) > 0 {
+		if now, err = reshape(ctx, db, m); err != nil {
+			return err
 		}
 	}
+	if now.filling == "" {
+		return nil
+	}
+	if err := k.backfill(ctx, db); err != nil {
+		return fmt.Errorf("fill new columns: %w", err)
+	}
 	return db.Write(ctx, store.Scope{}, func(tx *store.Tx) error {
-		tx.System().Queue("INSERT INTO tmf_kind (tbl, columns) VALUES ($1, $2) ON CONFLICT (tbl) DO UPDATE SET columns = excluded.columns",
-			m.Table, strings.Join(append(known, slices.DeleteFunc(want, func(c string) bool { return slices.Contains(known, c) })...), " "))
+		tx.System().Queue("UPDATE tmf_kind SET filling = '' WHERE tbl = $1 AND filling = $2", m.Table, now.filling)
 		return nil
 	})
 }
 
-// knownColumns is nil if the table is new.
-func knownColumns(ctx context.Context, db *store.DB, table string) (out []string, err error) {
-	err = db.Read(ctx, store.Scope{}, func(tx *store.Tx) error {
-		var text string
-		err := tx.System().Row("SELECT columns FROM tmf_kind WHERE tbl = $1", table).Scan(&text)
-		if err == store.ErrNotFound {
-			return nil
+// shape is what is written down of a kind's table.
+type shape struct {
+	known   []string // promoted attributes, as Meta.promoted names them; nil: there is no table
+	filling string   // those that the stored resources have not all got yet
+}
+
+func readShape(tx *store.Tx, table string) (s shape, err error) {
+	var columns string
+	err = tx.System().Row("SELECT columns, filling FROM tmf_kind WHERE tbl = $1", table).Scan(&columns, &s.filling)
+	if err == store.ErrNotFound {
+		return s, nil
+	}
+	s.known = append([]string{}, strings.Fields(columns)...)
+	return s, err
+}
+
+// missing are the promoted attributes that the table lacks.
+func (m Meta) missing(s shape) []string {
+	return slices.DeleteFunc(m.promoted(), func(c string) bool { return slices.Contains(s.known, c) })
+}
+
+// reshape changes the table and writes down what it is to be filled with, in one
+// transaction: whatever happens after it, the next start goes on from there. Another
+// node may have been here since the caller looked.
+func reshape(ctx context.Context, db *store.DB, m Meta) (s shape, err error) {
+	err = db.Reshape(ctx, func(tx *store.Tx, ddl func(string) error) error {
+		if s, err = readShape(tx, m.Table); err != nil {
+			return err
 		}
-		out = append([]string{}, strings.Fields(text)...)
-		return err
+		missing := m.missing(s)
+		if err := ddl(m.ddl(s.known == nil, missing)); err != nil {
+			return err
+		}
+		if s.known != nil {
+			s.filling = strings.Join(append(strings.Fields(s.filling), missing...), " ")
+		}
+		s.known = append(s.known, missing...)
+		tx.System().Queue(`INSERT INTO tmf_kind (tbl, columns, filling) VALUES ($1, $2, $3)
+			ON CONFLICT (tbl) DO UPDATE SET columns = excluded.columns, filling = excluded.filling`, m.Table, strings.Join(s.known, " "), s.filling)
+		return nil
 	})
-	return out, err
+	return s, err
 }
 
 // ddl makes the table, or adds the missing columns and their indexes.
@@ -87,43 +115,56 @@ func (m Meta) ddl(fresh bool, missing []string) string {
 	return b.String()
 }
 
-// backfill writes the promoted columns of all stored resources anew, in pages.
+const fillBatch = 500 // resources filled in one transaction
+
+// backfill writes the promoted attributes of all stored resources anew.
 func (k *Kind[T, P]) backfill(ctx context.Context, db *store.DB) error {
-	type row struct {
-		tenant, id string
-		raw        []byte
-	}
-	for after := (row{}); ; {
-		var page []row
-		err := db.Read(ctx, store.Scope{}, func(tx *store.Tx) error {
-			rows, err := tx.System().Query("SELECT tenant, id, doc FROM "+k.Table+" WHERE (tenant, id) > ($1, $2) ORDER BY tenant, id LIMIT 1000", after.tenant, after.id)
-			page, err = store.Collect(rows, err, func(r store.Rows) (x row, err error) {
-				err = r.Scan(&x.tenant, &x.id, &x.raw)
-				return x, err
-			})
+	for after, more := (filled{}), true; more; {
+		err := db.Write(ctx, store.Scope{}, func(tx *store.Tx) (err error) {
+			after, more, err = k.fillAfter(tx, after)
 			return err
-		})
-		if err != nil || len(page) == 0 {
-			return err
-		}
-		after = page[len(page)-1]
-		sets := make([]string, len(k.plan.columns))
-		for i, c := range k.plan.columns {
-			sets[i] = fmt.Sprintf("%s = $%d", c.name, i+3)
-		}
-		err = db.Write(ctx, store.Scope{}, func(tx *store.Tx) error {
-			for _, r := range page {
-				p, err := k.decodeStored(r.raw, 1)
-				if err != nil {
-					return err
-				}
-				tx.System().Queue("UPDATE "+k.Table+" SET "+strings.Join(sets, ", ")+" WHERE tenant = $1 AND id = $2",
-					append([]any{r.tenant, r.id}, k.plan.values(p)...)...)
-			}
-			return nil
 		})
 		if err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// filled is a resource whose promoted attributes are to be written.
+type filled struct {
+	tenant, id string
+	rev        int64
+	raw        []byte
+}
+
+// fillAfter fills the next batch and says where it ended. The rows are locked, so
+// that nobody changes a resource between its reading and its writing.
+func (k *Kind[T, P]) fillAfter(tx *store.Tx, after filled) (filled, bool, error) {
+	rows, err := tx.System().Query(fmt.Sprintf("SELECT tenant, id, rev, doc FROM %s WHERE (tenant, id) > ($1, $2) ORDER BY tenant, id LIMIT %d",
+		k.Table, fillBatch)+tx.Dialect().ForUpdate(), after.tenant, after.id)
+	batch, err := store.Collect(rows, err, func(r store.Rows) (f filled, err error) {
+		err = r.Scan(&f.tenant, &f.id, &f.rev, &f.raw)
+		return f, err
+	})
+	if err != nil || len(batch) == 0 {
+		return after, false, err
+	}
+	sets := []string{"rev = rev"} // there may be no column to set
+	for i, c := range k.plan.columns {
+		sets = append(sets, fmt.Sprintf("%s = $%d", c.name, i+3))
+	}
+	for _, f := range batch {
+		p, err := k.decodeStored(f.raw, f.rev)
+		if err != nil {
+			return after, false, err
+		}
+		tx.System().Queue("UPDATE "+k.Table+" SET "+strings.Join(sets, ", ")+" WHERE tenant = $1 AND id = $2",
+			append([]any{f.tenant, f.id}, k.plan.values(p)...)...)
+		for _, v := range k.plan.multiValues(p) {
+			tx.System().Queue("INSERT INTO tmf_multi (tenant, tbl, attr, value, id) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+				f.tenant, k.Table, v.attr, v.value, f.id)
+		}
+	}
+	return batch[len(batch)-1], true, nil
 }

@@ -21,10 +21,15 @@ type Meta struct {
 	plan      *plan
 }
 
-func (m Meta) columnNames() []string {
+// promoted names the attributes that have a column, by that, and those of lists that
+// are kept in tmf_multi, as "multi:" and their path.
+func (m Meta) promoted() []string {
 	out := []string{}
 	for _, c := range m.plan.columns {
 		out = append(out, c.name)
+	}
+	for _, c := range m.plan.multi {
+		out = append(out, "multi:"+c.attr.path)
 	}
 	return out
 }
