@@ -43,10 +43,11 @@ type Hub struct {
 }
 
 const (
-	hubLease = 30 * time.Second
 	hubPoll  = 500 * time.Millisecond
 	hubBatch = 64
 	maxHubs  = 100 // subscriptions of one tenant
+
+	maxUnderWay = 2000 // changes that may have a number while one with a higher number is committed
 )
 
 // NewHub prepares delivery for the kinds.
@@ -114,6 +115,10 @@ func (h *Hub) loop(ctx context.Context) {
 type subscription struct {
 	tenant, id, api, callback, query, owner string
 	cursor, attempt                         int64
+	// lease is until when the subscription is this process's, in microseconds. Each
+	// lease ends later than the one before, so that it also tells them apart: what is
+	// written under one that was lost finds no row.
+	lease int64
 }
 
 // round starts a delivery for each subscription that is behind and due.
@@ -153,15 +158,34 @@ func (h *Hub) scope(s subscription) store.Scope {
 	return store.Scope{Tenant: s.tenant, Actor: "system:hub"}
 }
 
-// lease takes the subscription for this process; false if another has it.
+// lease takes the subscription for this process, for as long as three deliveries may
+// take; false if another has it, or it has moved on since it was read.
 func (h *Hub) lease(ctx context.Context, s *subscription) (ok bool, err error) {
 	err = h.db.Write(ctx, h.scope(*s), func(tx *store.Tx) error {
-		n, err := tx.Exec("UPDATE tmf_hub SET lease_until = $3 WHERE tenant = $1 AND id = $2 AND lease_until <= $4 AND cursor = $5",
-			s.id, store.Micros(tx.Now().Add(hubLease)), store.Micros(tx.Now()), s.cursor)
+		s.lease = store.Micros(tx.Now().Add(3 * h.opt.Timeout))
+		n, err := tx.Exec("UPDATE tmf_hub SET lease_until = $3 WHERE tenant = $1 AND id = $2 AND lease_until <= $4 AND cursor = $5 AND attempt = $6",
+			s.id, s.lease, store.Micros(tx.Now()), s.cursor, s.attempt)
 		ok = n == 1
 		return err
 	})
 	return ok, err
+}
+
+// renew makes sure that the lease outlasts a delivery; store.ErrStale if it is lost.
+func (h *Hub) renew(ctx context.Context, s *subscription) error {
+	if store.Instant(s.lease).Sub(h.db.Now()) > 2*h.opt.Timeout {
+		return nil
+	}
+	var until int64
+	err := h.db.Write(ctx, h.scope(*s), func(tx *store.Tx) error {
+		until = max(s.lease+1, store.Micros(tx.Now().Add(3*h.opt.Timeout)))
+		tx.QueueOne("UPDATE tmf_hub SET lease_until = $3 WHERE tenant = $1 AND id = $2 AND lease_until = $4", s.id, until, s.lease)
+		return nil
+	})
+	if err == nil {
+		s.lease = until
+	}
+	return err
 }
 
 // serveOne delivers what a subscription is behind by, one batch a time.
@@ -170,12 +194,22 @@ func (h *Hub) serveOne(ctx context.Context, s subscription) error {
 	if err != nil || !ok {
 		return err
 	}
-	defer h.release(s)
+	defer func() { h.release(s) }() // s has the lease as it is then
+	err = h.catchUp(ctx, &s)
+	if errors.Is(err, store.ErrStale) {
+		h.opt.Log.Info("another node has the subscription now, or it is gone", "tenant", s.tenant, "hub", s.id)
+		return nil
+	}
+	return err
+}
+
+// catchUp delivers until nothing is left.
+func (h *Hub) catchUp(ctx context.Context, s *subscription) error {
 	q, err := parseQuery(s.query, h.resolver(s.api))
 	if err != nil {
 		return fmt.Errorf("stored query: %w", err)
 	}
-	for renew := time.Now(); time.Since(renew) < hubLease/2; {
+	for {
 		allow, err := h.authorize(ctx, s.tenant, s.owner)
 		if err != nil {
 			return err
@@ -184,7 +218,7 @@ func (h *Hub) serveOne(ctx context.Context, s subscription) error {
 		if err != nil || upto == s.cursor {
 			return err
 		}
-		events, err := h.read(ctx, s, upto)
+		events, err := h.read(ctx, *s, upto)
 		if err != nil {
 			return err
 		}
@@ -192,15 +226,17 @@ func (h *Hub) serveOne(ctx context.Context, s subscription) error {
 			if !allow(s.api, e.kind, VerbRead) || !e.wanted(q) {
 				continue
 			}
-			if err := h.deliver(ctx, &s, e, q); err != nil {
+			if err := errors.Join(h.renew(ctx, s), ctx.Err()); err != nil {
+				return err
+			}
+			if err := h.deliver(ctx, s, e, q); err != nil {
 				return err
 			}
 		}
-		if err := h.advance(ctx, &s, upto); err != nil {
+		if err := h.advance(ctx, s, upto); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 // authorize says what the owner of a subscription may read now.
@@ -232,8 +268,8 @@ func (h *Hub) deliver(ctx context.Context, s *subscription, e event, q *Query) e
 	wait := min(h.opt.Backoff<<(s.attempt-1), 5*time.Minute)
 	wait += time.Duration(rand.Int64N(int64(wait)/4 + 1))
 	err = h.db.Write(ctx, h.scope(*s), func(tx *store.Tx) error {
-		tx.Queue("UPDATE tmf_hub SET cursor = $3, attempt = $4, next_at = $5, last_error = $6 WHERE tenant = $1 AND id = $2",
-			s.id, e.seq-1, s.attempt, store.Micros(tx.Now().Add(wait)), failure.Error())
+		tx.QueueOne("UPDATE tmf_hub SET cursor = $3, attempt = $4, next_at = $5, last_error = $6 WHERE tenant = $1 AND id = $2 AND lease_until = $7",
+			s.id, e.seq-1, s.attempt, store.Micros(tx.Now().Add(wait)), failure.Error(), s.lease)
 		return nil
 	})
 	return errors.Join(err, fmt.Errorf("event %s, attempt %d: %w", e.id(), s.attempt, failure))
@@ -264,7 +300,8 @@ func (h *Hub) bury(ctx context.Context, s *subscription, e event, body []byte, f
 		tx.Queue(`INSERT INTO tmf_dead_letter (tenant, hub, seq, event, error, attempts, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (tenant, hub, seq) DO UPDATE SET error = excluded.error, attempts = excluded.attempts, at = excluded.at`,
 			s.id, e.seq, string(body), failure.Error(), attempts, store.Micros(tx.Now()))
-		tx.Queue("UPDATE tmf_hub SET cursor = $3, attempt = 0, next_at = 0, last_error = $4 WHERE tenant = $1 AND id = $2", s.id, e.seq, failure.Error())
+		tx.QueueOne("UPDATE tmf_hub SET cursor = $3, attempt = 0, next_at = 0, last_error = $4 WHERE tenant = $1 AND id = $2 AND lease_until = $5",
+			s.id, e.seq, failure.Error(), s.lease)
 		return nil
 	})
 }
@@ -272,20 +309,34 @@ func (h *Hub) bury(ctx context.Context, s *subscription, e event, body []byte, f
 func (h *Hub) advance(ctx context.Context, s *subscription, upto int64) error {
 	s.cursor = upto
 	return h.db.Write(ctx, h.scope(*s), func(tx *store.Tx) error {
-		tx.Queue("UPDATE tmf_hub SET cursor = $3, attempt = 0, next_at = 0, last_error = '' WHERE tenant = $1 AND id = $2", s.id, upto)
+		tx.QueueOne("UPDATE tmf_hub SET cursor = $3, attempt = 0, next_at = 0, last_error = '' WHERE tenant = $1 AND id = $2 AND lease_until = $4", s.id, upto, s.lease)
 		return nil
 	})
 }
 
 func (h *Hub) release(s subscription) {
 	// The lease is given back also when the process is stopping.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(context.Background()), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err := h.db.Write(ctx, h.scope(s), func(tx *store.Tx) error {
-		tx.Queue("UPDATE tmf_hub SET lease_until = 0 WHERE tenant = $1 AND id = $2", s.id)
+		tx.Queue("UPDATE tmf_hub SET lease_until = 0 WHERE tenant = $1 AND id = $2 AND lease_until = $3", s.id, s.lease)
 		return nil
 	})
 	if err != nil && !errors.Is(err, store.ErrClosed) {
 		h.opt.Log.Warn("hub lease is not given back; it expires by itself", "hub", s.id, "error", err)
 	}
+}
+
+// newest is the number that all changes have passed which are committed by now: a
+// subscription that begins there misses none that is committed later, though it may
+// hear some from just before it.
+func (h *Hub) newest(ctx context.Context) (int64, error) {
+	var top int64
+	err := h.db.Read(ctx, store.Scope{}, func(tx *store.Tx) error {
+		return tx.System().Row("SELECT coalesce(max(seq), 0) FROM tmf_change").Scan(&top)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return h.tail.Upto(ctx, max(0, top-maxUnderWay), 2*maxUnderWay)
 }

@@ -81,16 +81,17 @@ func (h *Hub) subscribe(w http.ResponseWriter, r *http.Request, a *mountedAPI, c
 	}
 	b.ID, b.LastError, b.Attempts = NewID(), "", nil
 	b.Href = a.Base + "/hub/" + b.ID
+	at, err := h.newest(r.Context())
+	if err != nil {
+		return err
+	}
 	err = h.db.Write(r.Context(), caller.scope(), func(tx *store.Tx) error {
-		var n, at int64
+		var n int64
 		if err := tx.Row("SELECT count(*) FROM tmf_hub WHERE tenant = $1").Scan(&n); err != nil {
 			return err
 		}
 		if n >= maxHubs {
 			return fault.Clash("tooManyHubs", "This tenant has %d subscriptions already, which is the limit", n)
-		}
-		if err := tx.System().Row("SELECT coalesce(max(seq), 0) FROM tmf_change").Scan(&at); err != nil {
-			return err
 		}
 		tx.Queue(`INSERT INTO tmf_hub (tenant, id, api, callback, query, owner, cursor, attempt, next_at, lease_until, last_error, created_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0, '', $8)`, b.ID, a.ID, b.Callback, b.Query, caller.Actor, at, store.Micros(tx.Now()))
