@@ -185,7 +185,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	for _, jobs := range []*transfer.Jobs{catalog.Jobs, spec.ServiceJobs, spec.ResourceJobs} {
 		jobs.Run(a.Runner, a.DB, files)
 	}
-	a.Hub = tmf.NewHub(a.DB, Kinds(), tmf.HubOptions{AllowLocal: a.AllowLocal, Authorize: a.authorize, Log: a.Log})
+	a.Hub = tmf.NewHub(a.DB, Kinds(), tmf.HubOptions{AllowLocal: a.AllowLocal, Authorize: a.authorize, Audit: access.Audit, Log: a.Log})
 	a.API = tmf.NewServer(a.DB, Kinds(), tmf.Options{Authenticate: a.authenticate, Rate: a.Rate, Hub: a.Hub, Log: a.Log})
 	a.handler = a.routes()
 	return nil

@@ -16,7 +16,8 @@ func TestWhoIsRevokedHearsNoMore(t *testing.T) {
 		root := who{r, superuser, ""}
 		r.must(201, root.do("POST", "/access/v1/users", map[string]any{"id": "ann", "password": "a long enough password", "roles": []string{"admin"}}))
 		login := r.must(200, who{r, "", ""}.do("POST", "/access/v1/login", map[string]any{"tenant": "alpha", "user": "ann", "password": "a long enough password"}))
-		narrow := map[string]any{"title": "x", "permissions": []any{map[string]any{"api": "TMF632", "kind": "*", "verbs": []string{"read"}}}}
+		narrow := map[string]any{"title": "x", "permissions": []any{map[string]any{"api": "TMF632", "kind": "*", "verbs": []string{"read"}},
+			map[string]any{"api": "TMF632", "kind": "hub", "verbs": []string{"create"}}}}
 		r.must(200, root.do("PUT", "/access/v1/roles/narrow", narrow))
 		ann, ci, part := who{r, login.object()["token"].(string), ""}, r.admin("alpha", "ci"), r.admin("alpha", "part", "narrow")
 		ears := map[string]*listener{}

@@ -24,6 +24,8 @@ type HubOptions struct {
 	Log        *slog.Logger
 	// Authorize gives the present permissions of the one who subscribed; nil: no check.
 	Authorize func(ctx context.Context, tenant, owner string) (func(api, kind, verb string) bool, error)
+	// Audit notes what is done with a subscription, in the transaction that does it; nil: nobody does.
+	Audit func(tx *store.Tx, action, subject string, before, after any) error
 }
 
 // Hub delivers events to subscribers (TMF630 points 29 to 32): in order for each
@@ -69,6 +71,9 @@ func NewHub(db *store.DB, kinds []Mounted, opt HubOptions) *Hub {
 		m := k.Meta()
 		h.kinds[m.API.ID+"/"+m.Name] = k
 		h.byAPI[m.API.ID] = append(h.byAPI[m.API.ID], k)
+	}
+	if h.opt.Audit == nil {
+		h.opt.Audit = func(*store.Tx, string, string, any, any) error { return nil }
 	}
 	h.client = Outbound(h.opt.AllowLocal, h.opt.Timeout)
 	return h

@@ -47,8 +47,11 @@ func (h *Hub) serve(w http.ResponseWriter, r *http.Request, a *mountedAPI, calle
 	}
 }
 
-// allowedHub: whoever may read any resource of the API may listen; each event is
-// checked against the permission for its own kind when it is delivered.
+// hubKind is what permissions to subscribe name; there is no such resource.
+const hubKind = "hub"
+
+// allowedHub: whoever may read any resource of the API may see who listens; each
+// event is checked against the permission for its own kind when it is delivered.
 func allowedHub(a *mountedAPI, caller *Caller) error {
 	for _, k := range a.order {
 		if caller.Allow(a.ID, k.Meta().Name, VerbRead) {
@@ -58,9 +61,33 @@ func allowedHub(a *mountedAPI, caller *Caller) error {
 	return fault.Denied("notAllowed", "You may not listen to %s", a.ID)
 }
 
+// mayTouch: a subscription is its owner's, and of those whose permission for hub says so.
+func mayTouch(a *mountedAPI, caller *Caller, owner, verb string) error {
+	if caller.Actor == owner || caller.Allow(a.ID, hubKind, verb) {
+		return nil
+	}
+	return fault.Denied("notAllowed", "This subscription is another's; you may not %s it", verb)
+}
+
+// audited is a subscription as the audit shows it: what follows the ? of a callback
+// may be a secret.
+func (h *Hub) audited(tx *store.Tx, action, id string, before, after *subscription) error {
+	shown := func(s *subscription) any {
+		if s == nil {
+			return nil
+		}
+		callback, _, _ := strings.Cut(s.callback, "?")
+		return map[string]string{"api": s.api, "callback": callback, "query": s.query, "owner": s.owner}
+	}
+	return h.opt.Audit(tx, action, "hub:"+id, shown(before), shown(after))
+}
+
 func (h *Hub) subscribe(w http.ResponseWriter, r *http.Request, a *mountedAPI, caller *Caller) error {
 	if err := allowedHub(a, caller); err != nil {
 		return err
+	}
+	if !caller.Allow(a.ID, hubKind, VerbCreate) {
+		return fault.Denied("notAllowed", "You may not subscribe to %s; ask your administrator for the permission", a.ID)
 	}
 	data, err := (&call{w: w, r: r}).body()
 	if err != nil {
@@ -95,7 +122,7 @@ func (h *Hub) subscribe(w http.ResponseWriter, r *http.Request, a *mountedAPI, c
 		}
 		tx.Queue(`INSERT INTO tmf_hub (tenant, id, api, callback, query, owner, cursor, attempt, next_at, lease_until, last_error, created_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0, '', $8)`, b.ID, a.ID, b.Callback, b.Query, caller.Actor, at, store.Micros(tx.Now()))
-		return nil
+		return h.audited(tx, "hub.create", b.ID, nil, &subscription{api: a.ID, callback: b.Callback, query: b.Query, owner: caller.Actor})
 	})
 	if err != nil {
 		return err
@@ -160,12 +187,20 @@ func (h *Hub) unsubscribe(w http.ResponseWriter, r *http.Request, a *mountedAPI,
 		return err
 	}
 	err := h.db.Write(r.Context(), caller.scope(), func(tx *store.Tx) error {
-		n, err := tx.Exec("DELETE FROM tmf_hub WHERE tenant = $1 AND id = $2 AND api = $3", id, a.ID)
-		if err == nil && n == 0 {
+		s := subscription{api: a.ID}
+		err := tx.Row("SELECT callback, query, owner FROM tmf_hub WHERE tenant = $1 AND id = $2 AND api = $3", id, a.ID).Scan(&s.callback, &s.query, &s.owner)
+		if err == store.ErrNotFound {
 			return fault.Missing("hub", id)
 		}
+		if err != nil {
+			return err
+		}
+		if err := mayTouch(a, caller, s.owner, VerbDelete); err != nil {
+			return err
+		}
+		tx.Queue("DELETE FROM tmf_hub WHERE tenant = $1 AND id = $2 AND api = $3", id, a.ID)
 		tx.Queue("DELETE FROM tmf_dead_letter WHERE tenant = $1 AND hub = $2", id)
-		return err
+		return h.audited(tx, "hub.delete", id, &s, nil)
 	})
 	if err == nil {
 		w.WriteHeader(http.StatusNoContent)
@@ -245,6 +280,9 @@ func (h *Hub) redeliver(w http.ResponseWriter, r *http.Request, a *mountedAPI, c
 	if err != nil {
 		return err
 	}
+	if err := mayTouch(a, caller, owner, VerbUpdate); err != nil {
+		return err
+	}
 	allow, err := h.authorize(r.Context(), caller.Tenant, owner)
 	if err != nil {
 		return err
@@ -257,7 +295,7 @@ func (h *Hub) redeliver(w http.ResponseWriter, r *http.Request, a *mountedAPI, c
 	}
 	err = h.db.Write(r.Context(), caller.scope(), func(tx *store.Tx) error {
 		tx.Queue("DELETE FROM tmf_dead_letter WHERE tenant = $1 AND hub = $2 AND seq = $3", id, seq)
-		return nil
+		return h.opt.Audit(tx, "hub.redeliver", "hub:"+id, map[string]int64{"seq": seq}, nil)
 	})
 	if err == nil {
 		w.WriteHeader(http.StatusNoContent)

@@ -1,0 +1,74 @@
+package tenancy
+
+import (
+	"strings"
+	"testing"
+
+	"tandem/kit/store"
+)
+
+// role makes a token of alpha's with the permissions given as "API kind verb".
+func (r *rig) role(id string, permissions ...string) who {
+	r.Helper()
+	all := []any{}
+	for _, p := range permissions {
+		f := strings.Fields(p)
+		all = append(all, map[string]any{"api": f[0], "kind": f[1], "verbs": f[2:]})
+	}
+	r.must(200, who{r, superuser, ""}.do("PUT", "/access/v1/roles/"+id, map[string]any{"title": id, "permissions": all}))
+	return r.admin("alpha", id, id)
+}
+
+// audited finds the lines of alpha's audit about an action.
+func (r *rig) audited(action string) (out []map[string]any) {
+	r.Helper()
+	for _, e := range r.must(200, who{r, superuser, ""}.do("GET", "/access/v1/audit?limit=1000", nil)).list() {
+		if e["action"] == action {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// Who may only look opens, ends and sends nothing: that is for its owner, and for who
+// has the right to hubs.
+func TestWhoMayOnlyReadDoesNotTouchSubscriptions(t *testing.T) {
+	each(t, func(r *rig) {
+		const hubs = "/tmf-api/party/v4/hub"
+		l := newListener(t)
+		body := map[string]any{"callback": l.url + "/x?key=hidden-word"}
+		reader, boss := r.admin("alpha", "looks", "reader"), r.admin("alpha", "boss")
+		owner, other := r.role("listens", "TMF632 * read", "TMF632 hub create"), r.role("listens-too", "TMF632 * read", "TMF632 hub create")
+		r.must(403, reader.do("POST", hubs, body))
+		href := r.must(201, owner.do("POST", hubs, body)).object()["href"].(string)
+		id := href[strings.LastIndexByte(href, '/')+1:]
+		err := r.app.DB.Write(r.Context(), store.Scope{Tenant: "alpha", Actor: "test"}, func(tx *store.Tx) error {
+			tx.Queue(`INSERT INTO tmf_dead_letter (tenant, hub, seq, event, error, attempts, at) VALUES ($1, $2, 7, '{"event":{"individual":{}}}', 'x', 1, 1)`, id)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range []who{reader, other} {
+			r.must(200, w.do("GET", href+"/deadLetter", nil))
+			r.must(403, w.do("POST", href+"/deadLetter/7/redeliver", nil))
+			r.must(403, w.do("DELETE", href, nil))
+		}
+		r.must(204, owner.do("POST", href+"/deadLetter/7/redeliver", nil))
+		r.must(204, owner.do("DELETE", href, nil))
+		href = r.must(201, owner.do("POST", hubs, body)).object()["href"].(string)
+		r.must(204, boss.do("DELETE", href, nil))
+		for action, by := range map[string]string{"hub.create": "token:listens token:listens", "hub.redeliver": "token:listens", "hub.delete": "token:listens token:boss"} {
+			var who []string
+			for _, e := range r.audited(action) {
+				who = append(who, e["actor"].(string))
+			}
+			if got := strings.Join(who, " "); got != by {
+				t.Errorf("the audit has %s by %q, want %q", action, got, by)
+			}
+		}
+		if strings.Contains(r.stored("access_audit", "coalesce(before, after)"), "hidden-word") {
+			t.Error("what stands behind the ? of a callback is in the audit")
+		}
+	})
+}
