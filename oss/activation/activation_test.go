@@ -442,7 +442,7 @@ func TestAnOldConfigurationDoesNotComeBack(t *testing.T) {
 	must(t, s.a.Close())
 	s.a = activation.New(db, activation.Options{Drivers: w.drivers(), Now: c.now, Refresh: time.Second, Log: quiet()})
 	defer s.a.Close()
-	s.write("host", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-1", "brand", "") })
+	s.write("host", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-1", "brand", "24001") })
 	_, err := s.a.Ensure(s.ctx, "brand", "hlr-1", sim(1))
 	must(t, err)
 	c.advance(time.Millisecond)
@@ -505,19 +505,26 @@ func TestWholesale(t *testing.T) {
 				t.Errorf("got %v, want %v", err, kind)
 			}
 		}
-		refused(fault.NotFound, "host", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-2", "brand", "") })
-		refused(fault.NotFound, "brand", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-1", "third", "") })
-		refused(fault.Invalid, "host", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-1", "host", "") })
+		refused(fault.NotFound, "host", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-2", "brand", "24001") })
+		refused(fault.NotFound, "brand", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-1", "third", "24002") })
+		refused(fault.Invalid, "host", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-1", "host", "24001") })
+		refused(fault.Invalid, "host", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-1", "third", "") })
+		for _, overlapping := range []string{"2", "24001000000001", "240010000000012"} {
+			refused(fault.Conflict, "host", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-1", "third", overlapping) })
+		}
+		s.write("host", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-1", "third", "24001000000002") })
+		s.write("host", func(tx *store.Tx) error { return activation.Revoke(tx, "hlr-1", "third") })
+		s.write("host", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-1", "brand", "24001000000001") }) // its own again
 		refused(fault.Conflict, "host", func(tx *store.Tx) error { return activation.RemoveElement(tx, "hlr-1") })
 		s.write("other", func(tx *store.Tx) error { return activation.SaveElement(tx, s.element()) })
-		refused(fault.Conflict, "other", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-1", "brand", "") })
+		refused(fault.Conflict, "other", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-1", "brand", "24001") })
 		s.write("host", func(tx *store.Tx) error { return activation.Revoke(tx, "hlr-1", "brand") })
 		if _, err := s.a.Ensure(s.ctx, "brand", "hlr-1", sim(12)); !fault.Is(err, fault.NotFound) {
 			t.Errorf("after the revocation: %v", err)
 		}
 		refused(fault.NotFound, "host", func(tx *store.Tx) error { return activation.Revoke(tx, "hlr-1", "brand") })
 		// An element of one's own hides a granted one.
-		s.write("host", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-1", "brand", "") })
+		s.write("host", func(tx *store.Tx) error { return activation.Grant(tx, "hlr-1", "brand", "24001") })
 		must(t, db.Write(s.ctx, brand, func(tx *store.Tx) error { return activation.SaveElement(tx, s.element()) }))
 		if got := fmt.Sprint(list("brand")); got != "[brand/hlr-1/]" {
 			t.Errorf("elements %s", got)

@@ -94,18 +94,30 @@ func RemoveElement(tx *store.Tx, name string) error {
 	return err
 }
 
-// Grant lets another operator use an element of the tenant, for keys that begin with prefix (empty: for all keys).
+// Grant lets another operator use an element of the tenant, for keys that begin with prefix. The prefixes of two operators do not overlap:
+// neither could be told whose a key is.
 func Grant(tx *store.Tx, element, grantee, prefix string) error {
 	if grantee == "" || grantee == tx.Tenant() {
 		return fault.BadInput("badGrant", "An element is granted to another operator")
 	}
-	var n int64
-	err := tx.Row("SELECT count(*) FROM activation_element WHERE tenant = $1 AND name = $2", element).Scan(&n)
-	if err != nil {
-		return err
-	}
-	if n == 0 {
+	var found string
+	err := tx.Row("SELECT name FROM activation_element WHERE tenant = $1 AND name = $2"+tx.Dialect().ForUpdate(), element).Scan(&found)
+	switch {
+	case err == store.ErrNotFound:
 		return fault.Missing("element", element)
+	case err != nil:
+		return err
+	case prefix == "":
+		return fault.BadInput("prefixMissing", "Say with which prefix the keys begin that %s may use", grantee)
+	}
+	var other string
+	err = tx.Row(`SELECT grantee FROM activation_grant WHERE tenant = $1 AND element = $2 AND grantee <> $3
+		AND (substr(prefix, 1, length($4)) = $4 OR substr($4, 1, length(prefix)) = prefix) LIMIT 1`, element, grantee, prefix).Scan(&other)
+	switch {
+	case err == nil:
+		return fault.Clash("prefixTaken", "Some keys that begin with %s are granted to %s", prefix, other)
+	case err != store.ErrNotFound:
+		return err
 	}
 	_, err = tx.Exec(`INSERT INTO activation_grant (tenant, element, grantee, prefix) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (tenant, element, grantee) DO UPDATE SET prefix = excluded.prefix`, element, grantee, prefix)

@@ -134,6 +134,7 @@ func confirm(tx *store.Tx, in intent, seen driver.Observed) error {
 	}
 	if !runs(t.state) {
 		tx.Queue("DELETE FROM activation_target WHERE tenant = $1 AND service = $2", t.service)
+		Yield(tx, t.place(), holderOf(t.service))
 	}
 	if t.state == deleted {
 		s, err := Services.Lock(tx, t.service)

@@ -58,7 +58,7 @@ func request(tx *store.Tx, s *Service, t *target, method, want string, secrets m
 	}
 	if t == nil {
 		t = &target{service: s.ID, element: w.element, typ: w.typ, key: w.key}
-		if err := unclaimed(tx, *t); err != nil {
+		if err := Claim(tx, t.place(), holderOf(s.ID)); err != nil {
 			return err
 		}
 	}
@@ -100,18 +100,10 @@ func mayUse(tx *store.Tx, w wish) error {
 	return nil
 }
 
-// unclaimed refuses a resource that another service has.
-func unclaimed(tx *store.Tx, t target) error {
-	var other string
-	err := tx.Row("SELECT service FROM activation_target WHERE tenant = $1 AND element = $2 AND type = $3 AND key = $4", t.element, t.typ, t.key).Scan(&other)
-	switch err {
-	case store.ErrNotFound:
-		return nil
-	case nil:
-		return fault.Clash("alreadyActivated", "Service %s has %s on element %s already", other, t.key, t.element)
-	}
-	return err
-}
+func (t *target) place() Place { return Place{t.element, t.typ, t.key} }
+
+// holderOf is the name under which a directly activated service has its place.
+func holderOf(service string) string { return "direct:" + service }
 
 // place is where a service's secrets are sealed for.
 func place(tx *store.Tx, service string) string { return "activation/" + tx.Tenant() + "/" + service }

@@ -254,6 +254,9 @@ func TestABrandKeepsToItsKeys(t *testing.T) {
 		if a := d.api.Do("brand", "POST", base+"/service", order(11)); a.Status != 201 {
 			t.Errorf("its own key: %d %s", a.Status, a.Body)
 		}
+		if a := d.api.Do("host", "POST", base+"/service", order(11)); a.Status != 409 {
+			t.Errorf("the brand has it: %d %s", a.Status, a.Body)
+		}
 	})
 }
 

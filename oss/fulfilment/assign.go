@@ -7,6 +7,7 @@ import (
 
 	"tandem/kit/fault"
 	"tandem/kit/store"
+	"tandem/oss/activation"
 	"tandem/oss/inventory"
 )
 
@@ -24,8 +25,8 @@ const poolsQuarantine = -1
 
 // assign gives the parts of a target graph that come from pools their values:
 // those asked for, those that held has already (the first graph counts), or the
-// next free ones; and tells the parts on elements what was assigned beside them. Reservations are
-// made in the transaction of the plan, in the name of the root service, for an
+// next free ones; tells the parts on elements what was assigned beside them; and
+// claims their places there. Reservations and claims are made in the transaction of the plan, in the name of the root service, for an
 // order that begins at start.
 func assign(tx *store.Tx, target *Graph, start time.Time, held ...*Graph) error {
 	holder, until := target.Root().ID, startAt(tx, start).Add(reservedFor)
@@ -52,6 +53,11 @@ func assign(tx *store.Tx, target *Graph, start time.Time, held ...*Graph) error 
 	}
 	for i := range target.Parts {
 		if err := target.inform(&target.Parts[i]); err != nil {
+			return err
+		}
+	}
+	for _, place := range target.places() {
+		if err := activation.Claim(tx, place, holder); err != nil {
 			return err
 		}
 	}
@@ -185,7 +191,17 @@ func settle(tx *store.Tx, before, now *Graph) error {
 			return err
 		}
 	}
-	return release(tx, before, now)
+	return releaseAll(tx, now, before, now.earlier())
+}
+
+// releaseAll is release of several graphs.
+func releaseAll(tx *store.Tx, keep *Graph, from ...*Graph) error {
+	for _, g := range from {
+		if err := release(tx, g, keep); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // take turns a reservation into use. One that has run out is made again, if nobody
@@ -213,13 +229,17 @@ func (p *Part) take(tx *store.Tx, kind, value, holder string) error {
 	return assign()
 }
 
-// release gives back what from holds and none of the graphs to keep does. What
-// somebody else holds by now, because its reservation had run out, stays his.
-func release(tx *store.Tx, from *Graph, keep ...*Graph) error {
-	var kept []Pooled
-	for _, g := range keep {
-		kept = append(kept, g.pooled()...)
+// release gives back what from holds and keep does not, on elements and from
+// pools. What somebody else holds by now, because its reservation had run out,
+// stays his.
+func release(tx *store.Tx, from, keep *Graph) error {
+	staying := keep.places()
+	for _, place := range from.places() {
+		if !slices.Contains(staying, place) {
+			activation.Yield(tx, place, from.Root().ID)
+		}
 	}
+	kept := keep.pooled()
 	for _, v := range from.pooled() {
 		if slices.Contains(kept, v) {
 			continue

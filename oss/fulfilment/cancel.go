@@ -1,10 +1,13 @@
 package fulfilment
 
 import (
+	"slices"
+
 	"tandem/kit/fault"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
 	"tandem/kit/work"
+	"tandem/oss/activation"
 	"tandem/oss/inventory"
 )
 
@@ -71,11 +74,17 @@ func (it itemRow) takeBack(tx *store.Tx, endsIn, reason string) error {
 		return err
 	}
 	now := store.Micros(tx.Now())
-	var undo []string
+	var undo, earlier []string
 	for _, t := range tasks {
-		if t.state == taskWaiting || t.n < 0 {
+		switch {
+		case t.state == taskCancelled:
+			if it.owns(t.do.place()) { // an earlier plan may have touched it, and this one not have cleared it yet
+				earlier = append(earlier, t.id)
+			}
+			continue
+		case t.state == taskWaiting || t.n < 0:
 			tx.QueueOne("UPDATE fulfilment_task SET state = 'cancelled', at = $3 WHERE tenant = $1 AND id = $2", t.id, now)
-		} else {
+		default:
 			undo = append(undo, t.id)
 		}
 		tx.Queue("DELETE FROM fulfilment_arrow WHERE tenant = $1 AND before = $2", t.id)
@@ -83,6 +92,7 @@ func (it itemRow) takeBack(tx *store.Tx, endsIn, reason string) error {
 			return err
 		}
 	}
+	undo = append(undo, earlier...)
 	tx.QueueOne("UPDATE fulfilment_item SET state = $4, open_tasks = $5, arrows = 1, ends_in = $6, reason = $7, at = $8 WHERE tenant = $1 AND service_order = $2 AND item = $3",
 		it.order, it.item, PendingCancellation, len(undo), endsIn, reason, now)
 	for i, id := range undo {
@@ -106,10 +116,16 @@ func (it itemRow) takeBack(tx *store.Tx, endsIn, reason string) error {
 	return nil
 }
 
+// owns says whether a place on an element is the item's to change: its service has
+// it, or a plan of the item does or did.
+func (it itemRow) owns(place activation.Place) bool {
+	return slices.ContainsFunc([]*Graph{it.graph, it.graph.earlier(), it.before}, func(g *Graph) bool { return slices.Contains(g.places(), place) })
+}
+
 // takenBack ends an item whose effects are gone: what it reserved is free again,
 // services it would have made never were.
 func takenBack(tx *store.Tx, it itemRow) error {
-	if err := release(tx, it.graph, it.before); err != nil {
+	if err := releaseAll(tx, it.before, it.graph, it.graph.earlier()); err != nil {
 		return err
 	}
 	for _, p := range partsOf(it.graph) {

@@ -10,6 +10,7 @@ import (
 	"tandem/kit/store"
 	"tandem/kit/tmf"
 	"tandem/kit/work"
+	"tandem/oss/activation"
 	"tandem/oss/inventory"
 )
 
@@ -265,14 +266,13 @@ func (it itemRow) replan(tx *store.Tx, fallen string, chars []tmf.Characteristic
 		return err
 	}
 	// What the old plan reserved counts as held, and what the service has in the
-	// network: only what the fix changes is reserved anew, and what was reserved
-	// and is no longer wanted is given back.
+	// network: only what the fix changes is reserved anew. What is no longer wanted
+	// stays reserved until the item ends: a failed attempt may have put it on an
+	// element, and whoever had it next would be hit when that is cleared away.
 	if err := assign(tx, p.target, so.RequestedStartDate, it.graph, it.before); err != nil {
 		return err
 	}
-	if err := release(tx, it.graph, p.target, it.before); err != nil {
-		return err
-	}
+	p.target.Earlier = slices.Concat(it.graph.Parts, it.graph.Earlier)
 	p.steps = diff(p.before, p.target)
 	p.describe()
 	if err := it.redescribe(tx, p); err != nil {
@@ -285,7 +285,7 @@ func (it itemRow) replan(tx *store.Tx, fallen string, chars []tmf.Characteristic
 	if err != nil {
 		return err
 	}
-	p.steps = mend(old, p.steps, p.target)
+	p.steps = mend(slices.DeleteFunc(slices.Clone(old), func(t task) bool { return !it.owns(t.do.place()) }), p.steps, p.target)
 	for _, t := range old {
 		tx.QueueOne("UPDATE fulfilment_task SET state = 'cancelled', at = $3 WHERE tenant = $1 AND id = $2", t.id, store.Micros(tx.Now()))
 		tx.Queue("DELETE FROM fulfilment_arrow WHERE tenant = $1 AND (before = $2 OR after = $2)", t.id)
@@ -309,13 +309,13 @@ func (it itemRow) replan(tx *store.Tx, fallen string, chars []tmf.Characteristic
 // failed attempt may have touched, and that the plan does not name, to what the
 // target wants there. There is at least one, for the task that failed.
 func mend(old []task, steps []Step, target *Graph) []Step {
-	wanted := map[string]Intent{}
+	wanted := map[activation.Place]Intent{}
 	for _, p := range partsOf(target) {
 		if p.entry() != nil {
 			wanted[p.intent().place()] = p.intent()
 		}
 	}
-	named := map[string]bool{}
+	named := map[activation.Place]bool{}
 	for _, s := range steps {
 		named[s.Do.place()] = true
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"tandem/kit/tmf"
+	"tandem/oss/activation"
 	"tandem/oss/activation/driver"
 	"tandem/oss/spec"
 )
@@ -14,6 +15,11 @@ import (
 // one is the service as it was built.
 type Graph struct {
 	Parts []Part `json:"parts"`
+
+	// Earlier are the parts of plans that this one replaced, each with its root
+	// first. What they reserved, and their places on elements, which a failed
+	// attempt may have touched, stay the service's until the order item ends.
+	Earlier []Part `json:"earlier,omitzero"`
 }
 
 // Part is one service or resource of a graph.
@@ -53,6 +59,24 @@ func (p *Part) set(name, value string) {
 
 // Root is the service the graph is about.
 func (g *Graph) Root() *Part { return &g.Parts[0] }
+
+// earlier is what the plans before this one had, nil if there was none.
+func (g *Graph) earlier() *Graph {
+	if g == nil || len(g.Earlier) == 0 {
+		return nil
+	}
+	return &Graph{Parts: g.Earlier}
+}
+
+// places are where the parts of the graph live on elements.
+func (g *Graph) places() (out []activation.Place) {
+	for _, p := range partsOf(g) {
+		if p.entry() != nil {
+			out = append(out, p.intent().place())
+		}
+	}
+	return out
+}
 
 func (g *Graph) find(path string) *Part {
 	if g == nil {
@@ -163,7 +187,9 @@ func (in Intent) absent() Intent {
 }
 
 // place is where an intent takes effect.
-func (in Intent) place() string { return in.Element + "/" + in.Type + "/" + in.Key }
+func (in Intent) place() activation.Place {
+	return activation.Place{Element: in.Element, Type: in.Type, Key: in.Key}
+}
 
 func (in Intent) sameKey(o Intent) bool { return in.place() == o.place() }
 
@@ -199,8 +225,8 @@ type Step struct {
 // has a key that returns in another part. The rest is taken away last, when nothing
 // refers to it any more. A step waits for earlier ones only.
 func diff(current, target *Graph) []Step {
-	d := differ{at: map[string]int{}, taken: map[string]int{}}
-	returns := map[string]bool{}
+	d := differ{at: map[string]int{}, taken: map[activation.Place]int{}}
+	returns := map[activation.Place]bool{}
 	for _, p := range partsOf(target) {
 		if was := current.same(&p).entry(); p.entry() != nil && (was == nil || !was.intent().sameKey(p.intent())) {
 			returns[p.intent().place()] = true
@@ -234,8 +260,8 @@ func diff(current, target *Graph) []Step {
 // differ gathers the steps of a plan.
 type differ struct {
 	steps []Step
-	at    map[string]int // path -> its last step
-	taken map[string]int // place -> the step that clears it
+	at    map[string]int           // path -> its last step
+	taken map[activation.Place]int // the step that clears it
 }
 
 func (d *differ) add(p *Part, do, undo Intent, after []int) {
