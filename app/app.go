@@ -94,6 +94,9 @@ func Kinds() []tmf.Mounted {
 	return out
 }
 
+// transfers are the catalogues that are imported and exported.
+var transfers = []*transfer.Jobs{catalog.Jobs, spec.ServiceJobs, spec.ResourceJobs}
+
 // Schemas are the tables that rooms own besides those of their kinds.
 func Schemas() []store.Schema {
 	out := []store.Schema{tmf.Schema(), outbox.Schema(), work.Schema(), access.Schema()}
@@ -181,8 +184,8 @@ func (a *App) build(ctx context.Context) (err error) {
 	}
 	delivery.Handle(a.Runner)
 	files := transfer.Config{Folder: filepath.Join(a.Data, "transfer"), Client: tmf.Outbound(a.AllowLocal, 30*time.Second),
-		Allow: func(url string) error { return tmf.CheckOutbound("url", url, a.AllowLocal) }}
-	for _, jobs := range []*transfer.Jobs{catalog.Jobs, spec.ServiceJobs, spec.ResourceJobs} {
+		Allow: func(url string) error { return tmf.CheckOutbound("url", url, a.AllowLocal) }, Rights: a.rights}
+	for _, jobs := range transfers {
 		jobs.Run(a.Runner, a.DB, files)
 	}
 	a.Hub = tmf.NewHub(a.DB, Kinds(), tmf.HubOptions{AllowLocal: a.AllowLocal, Authorize: a.authorize, Audit: access.Audit, Log: a.Log})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tandem/kit/fault"
+	"tandem/kit/store"
 	"tandem/kit/tmf"
 	"tandem/kit/transfer"
 )
@@ -23,7 +24,7 @@ func (a *App) routes() http.Handler {
 	mux.HandleFunc("POST "+stockRoute, a.postCards)
 	a.elementRoutes(mux)
 	mux.Handle("/access/", a.Guard.Handler())
-	mux.Handle("/transfer/", transfer.Handler(filepath.Join(a.Data, "transfer"), a.tenantOf))
+	mux.Handle("/transfer/", transfer.Handler(filepath.Join(a.Data, "transfer"), a.fetcher))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, "alive") })
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.HandleFunc("GET /verify/v1/report", a.report)
@@ -95,12 +96,25 @@ func (a *App) authorize(ctx context.Context, tenant, actor string) (func(api, ki
 	return c.Allow, nil
 }
 
-func (a *App) tenantOf(r *http.Request) (string, error) {
+// rights are what the actor of tx may do now.
+func (a *App) rights(tx *store.Tx) (transfer.Rights, error) {
+	c, err := a.Guard.ActorOf(tx)
+	if err != nil {
+		return nil, err
+	}
+	return c.Allow, nil
+}
+
+// fetcher is the tenant of who asks for a file, and may have it.
+func (a *App) fetcher(r *http.Request) (string, error) {
 	c, err := a.Guard.Authenticate(r)
 	if err != nil {
 		return "", err
 	}
-	return c.Tenant, nil
+	err = a.DB.Read(r.Context(), store.Scope{Tenant: c.Tenant, Actor: c.Actor}, func(tx *store.Tx) error {
+		return transfer.MayFetch(tx, r.URL.Path, c.Allow, transfers...)
+	})
+	return c.Tenant, err
 }
 
 // isAPI says whether a path belongs to the machine-readable faces.

@@ -72,3 +72,42 @@ func TestWhoMayOnlyReadDoesNotTouchSubscriptions(t *testing.T) {
 		}
 	})
 }
+
+// Files of a catalogue are no way around the rights to its resources: neither to take
+// them out, nor to bring them in, nor to read what others took out.
+func TestTransferDoesWhatItsActorMayDo(t *testing.T) {
+	each(t, func(r *rig) {
+		const base = "/tmf-api/productCatalogManagement/v4/"
+		boss := r.admin("alpha", "boss")
+		r.must(201, boss.do("POST", base+"category", map[string]any{"id": "c", "name": "C"}))
+		r.must(201, boss.do("POST", base+"exportJob", map[string]any{"url": "/transfer/all.json"}))
+		r.must(201, boss.do("POST", base+"exportJob", map[string]any{"url": "/transfer/categories.json", "path": "category"}))
+		r.must(201, boss.do("POST", base+"exportJob", map[string]any{"url": "/transfer/alone.json", "path": "category"}))
+		r.settle()
+		r.must(204, boss.do("DELETE", r.must(200, boss.do("GET", base+"exportJob?url=/transfer/alone.json", nil)).list()[0]["href"].(string), nil))
+		w := r.role("categories", "TMF620 category read create", "TMF620 importJob create read", "TMF620 exportJob create read")
+		r.must(200, w.do("GET", "/transfer/categories.json", nil))
+		r.must(403, w.do("GET", "/transfer/all.json", nil))
+		r.must(404, w.do("GET", "/transfer/alone.json", nil))
+		r.must(403, r.role("nothing", "TMF632 * read").do("GET", "/transfer/categories.json", nil))
+		r.must(403, w.do("POST", base+"exportJob", map[string]any{"url": "/transfer/mine.json"}))
+		r.must(201, w.do("POST", base+"exportJob", map[string]any{"url": "/transfer/mine.json", "path": "category"}))
+		r.must(403, r.role("looks-only", "TMF620 * read", "TMF620 importJob create").do("POST", base+"importJob", map[string]any{"content": []any{map[string]any{"@type": "Category", "name": "n"}}}))
+		for _, c := range []struct {
+			doc  map[string]any
+			want string // of the log
+		}{
+			{map[string]any{"@type": "Category", "id": "d", "name": "D"}, ""},
+			{map[string]any{"@type": "Category", "id": "c", "name": "changed"}, "may not update category"},
+			{map[string]any{"@type": "ProductOfferingPrice", "id": "cheap", "name": "cheap"}, "may not create productOfferingPrice"},
+		} {
+			href := r.must(201, w.do("POST", base+"importJob", map[string]any{"content": []any{c.doc}})).object()["href"].(string)
+			r.settle()
+			job := w.do("GET", href, nil).object()
+			if log, _ := job["errorLog"].(string); !strings.Contains(log, c.want) || (job["status"] == "Succeeded") != (c.want == "") {
+				t.Errorf("import of %v: %v", c.doc, job)
+			}
+		}
+		r.must(404, boss.do("GET", base+"productOfferingPrice/cheap", nil))
+	})
+}

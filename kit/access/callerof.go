@@ -27,6 +27,12 @@ func (g *Guard) CallerOf(ctx context.Context, tenant, actor string) (*Caller, er
 	})
 }
 
+// ActorOf is what the actor of tx may do as of now, as CallerOf, seen in tx itself.
+func (g *Guard) ActorOf(tx *store.Tx) (*Caller, error) {
+	c, _, err := g.actor(tx)
+	return c, err
+}
+
 var errActor = fault.New(fault.Unauthorized, "unauthorized", "Whoever this was begun for may not go on: gone, suspended or expired")
 
 // actor is the actor of tx as a caller, and until when.

@@ -22,7 +22,7 @@ import (
 type Content interface {
 	name() string
 	takes(class, base string) bool
-	load(tx *store.Tx, doc jsontext.Value) error
+	load(tx *store.Tx, doc jsontext.Value, may Rights) error
 	dump(ctx context.Context, db *store.DB, s store.Scope, where tmf.Where, emit func(any) error) error
 	probe(tx *store.Tx, where tmf.Where) error
 }
@@ -85,7 +85,7 @@ func (c content[T, P]) dump(ctx context.Context, db *store.DB, s store.Scope, wh
 // load creates the resource, or replaces the one with its id. Where the state it
 // has cannot be reached at once, it is reached step by step; where it says none,
 // what exists keeps its own.
-func (c content[T, P]) load(tx *store.Tx, doc jsontext.Value) error {
+func (c content[T, P]) load(tx *store.Tx, doc jsontext.Value, may Rights) error {
 	p, err := c.read(doc)
 	if err != nil {
 		return err
@@ -95,6 +95,13 @@ func (c content[T, P]) load(tx *store.Tx, doc jsontext.Value) error {
 		if old, err = c.kind.Lock(tx, id); err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}
+	}
+	verb := tmf.VerbCreate
+	if old != nil {
+		verb = tmf.VerbUpdate
+	}
+	if err := may.must(c.kind.API.ID, c.name(), verb); err != nil {
+		return err
 	}
 	way, err := c.way(old, p)
 	if err != nil {
@@ -361,6 +368,10 @@ func Later(tx *store.Tx, check func() error) error {
 
 // loadAll writes the resources and then runs the checks that were put off.
 func (j *Jobs) loadAll(tx *store.Tx, items []item) error {
+	may, err := j.rights(tx)
+	if err != nil {
+		return err
+	}
 	later := &putOff{}
 	if _, err := tx.Memo(putOffKey{}, func() (any, error) { return later, nil }); err != nil {
 		return err
@@ -371,7 +382,7 @@ func (j *Jobs) loadAll(tx *store.Tx, items []item) error {
 			return placed(it.place, fault.BadInput("unknownType", "@type %.60q is none of this catalogue", it.class))
 		}
 		later.place = it.place
-		if err := j.contents[i].load(tx, it.doc); err != nil {
+		if err := j.contents[i].load(tx, it.doc, may); err != nil {
 			return placed(it.place, err)
 		}
 	}

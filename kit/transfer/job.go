@@ -133,9 +133,12 @@ func (j *Jobs) checkTarget(tx *store.Tx, e *ExportJob) error {
 	return err
 }
 
-func (j *Jobs) checkImport(_ *store.Tx, old, i *ImportJob) error {
+func (j *Jobs) checkImport(tx *store.Tx, old, i *ImportJob) error {
 	if old != nil {
 		return nil
+	}
+	if err := j.mayWrite(tx); err != nil {
+		return err
 	}
 	if err := checkType(i.ContentType); err != nil {
 		return err
@@ -206,12 +209,48 @@ func (j *Jobs) checkExport(tx *store.Tx, old, e *ExportJob) error {
 	if err != nil {
 		return err
 	}
+	if err := j.mayRead(tx, list); err != nil {
+		return err
+	}
 	for _, c := range list {
 		if err := c.probe(tx, where); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// mayRead refuses an export of kinds that the actor of tx may not all read.
+func (j *Jobs) mayRead(tx *store.Tx, list []Content) error {
+	may, err := j.rights(tx)
+	if err != nil {
+		return err
+	}
+	return j.mustRead(may, list)
+}
+
+func (j *Jobs) mustRead(may Rights, list []Content) error {
+	for _, c := range list {
+		if err := may.must(j.Exports.API.ID, c.name(), tmf.VerbRead); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayWrite refuses an import to whom every resource of it would be refused; which
+// resources it has shows when it runs.
+func (j *Jobs) mayWrite(tx *store.Tx) error {
+	may, err := j.rights(tx)
+	if err != nil {
+		return err
+	}
+	for _, name := range j.names() {
+		if api := j.Imports.API.ID; may(api, name, tmf.VerbCreate) || may(api, name, tmf.VerbUpdate) {
+			return nil
+		}
+	}
+	return fault.Denied("notAllowed", "You may write no resource of this catalogue; ask your administrator for the permission")
 }
 
 // scopeOf says which kinds an export covers and how it filters them.

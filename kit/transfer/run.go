@@ -35,6 +35,28 @@ type Config struct {
 	Folder string                 // files of tenants lie in Folder/<tenant>/
 	Allow  func(url string) error // policy for http(s) imports, the one of hubs; nil: none is allowed
 	Client *http.Client           // dials; nil: a plain one with a time limit
+
+	// Rights are the present permissions of the actor of tx; nil: everybody may do all.
+	Rights func(tx *store.Tx) (Rights, error)
+}
+
+// Rights report whether somebody may do the verb on the kind of the API.
+type Rights func(api, kind, verb string) bool
+
+func (may Rights) must(api, kind, verb string) error {
+	if may(api, kind, verb) {
+		return nil
+	}
+	return fault.Denied("notAllowed", "You may not %s %s; ask your administrator for the permission", verb, kind)
+}
+
+// rights of the actor of tx.
+func (j *Jobs) rights(tx *store.Tx) (Rights, error) {
+	c := j.runtime.get()
+	if c.Rights == nil {
+		return func(string, string, string) bool { return true }, nil
+	}
+	return c.Rights(tx)
 }
 
 // runtime is what the jobs know once the program runs.
@@ -280,6 +302,9 @@ func (j *Jobs) write(ctx context.Context, db *store.DB, s store.Scope, c Config,
 	if err != nil {
 		return 0, err
 	}
+	if err := db.Read(ctx, s, func(tx *store.Tx) error { return j.mayRead(tx, list) }); err != nil {
+		return 0, err
+	}
 	if err := makeTenantFolder(c.Folder, s.Tenant); err != nil {
 		return 0, err
 	}
@@ -350,8 +375,29 @@ func (o *writer) end() error {
 // RoutePrefix is where Handler is mounted.
 const RoutePrefix = "/transfer/"
 
+// MayFetch refuses the file that a URL names to a caller who may not read what one
+// of the jobs exported to it. A file of no job is nobody's to read.
+func MayFetch(tx *store.Tx, url string, may Rights, jobs ...*Jobs) error {
+	for _, j := range jobs {
+		found, err := j.Exports.Select(tx, tmf.Where{"url": url}, tmf.Page{Limit: 1})
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			continue
+		}
+		list, _, err := j.scopeOf(found[0])
+		if err != nil {
+			return err
+		}
+		return j.mustRead(may, list)
+	}
+	return fault.Missing("file", strings.TrimPrefix(url, RoutePrefix))
+}
+
 // Handler serves the files of the caller's tenant below RoutePrefix, for reading.
-// tenant says who asks, as access control found out; its error is the answer.
+// tenant says who asks, as access control found out, if they may have the file; its
+// error is the answer.
 func Handler(folder string, tenant func(*http.Request) (string, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
