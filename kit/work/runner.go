@@ -375,8 +375,11 @@ func (r *Runner) do(ctx, handlers context.Context, k *kind, j *Job) {
 		r.end(ctx, j, "give back", j.giveBack)
 	default:
 		v := k.options.judge(err, j.Attempt)
-		if v.parked {
+		switch {
+		case v.parked:
 			r.log.Warn("work: job parked", "kind", j.Kind, "key", j.Key, "tenant", j.Tenant, "attempts", j.Attempt, "err", err)
+		case !v.free:
+			r.log.Info("work: attempt failed; trying again", "kind", j.Kind, "key", j.Key, "tenant", j.Tenant, "attempts", j.Attempt, "wait", v.after, "err", err)
 		}
 		r.end(ctx, j, "fail", func(tx *store.Tx) error { return j.fail(tx, v) })
 		if !v.parked {

@@ -1,6 +1,7 @@
 package work_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -252,6 +253,36 @@ func TestAnEnqueueDuringTheRunRunsOnceMore(t *testing.T) {
 		wantOutcomes(t, db, "a=1/1", "a=3/1")
 		if n := jobs(t, db); n != 0 {
 			t.Errorf("%d jobs left", n)
+		}
+	})
+}
+
+// Each failed attempt is in the log; that it is only too early is not a failure.
+func TestEveryFailedAttemptIsLogged(t *testing.T) {
+	storetest.Each(t, schemas, func(t *testing.T, db *store.DB) {
+		var out bytes.Buffer // the runner's handler of this kind runs one at a time; read after Stop
+		r := work.New(db, slog.New(slog.NewTextHandler(&out, nil)), work.Config{})
+		done := make(chan struct{})
+		answers := []error{work.Retry(time.Millisecond, nil), errors.New("first"), work.Retry(time.Millisecond, errors.New("second")), nil}
+		r.Handle("ensure", work.Options{Concurrency: 1, Backoff: func(int) time.Duration { return time.Millisecond }}, func(context.Context, *work.Job) error {
+			err := answers[0]
+			if answers = answers[1:]; len(answers) == 0 {
+				close(done)
+			}
+			return err
+		})
+		start(t, r)
+		enqueue(t, db, "ensure", "a", 1, time.Time{})
+		await(t, done, "the last run")
+		r.Stop()
+		log := out.String()
+		for _, want := range []string{"err=first", "err=second"} {
+			if strings.Count(log, want) != 1 {
+				t.Errorf("%s is in the log %d times:\n%s", want, strings.Count(log, want), log)
+			}
+		}
+		if strings.Contains(log, "not yet") || !strings.Contains(log, "kind=ensure") {
+			t.Errorf("log:\n%s", log)
 		}
 	})
 }

@@ -154,9 +154,9 @@ func (a *Activation) do(ctx context.Context, tenant, element, key string, op fun
 	case err != nil && fault.Of(err).Kind != fault.Internal:
 		return err
 	case err != nil:
-		return &driver.Error{Class: driver.Transient, Reason: "What element " + element + " is cannot be looked up now", Err: err}
+		return &driver.Error{Class: driver.Transient, Reason: "What element " + element + " is cannot be looked up now", Unsent: true, Err: err}
 	case !e.Enabled:
-		return &driver.Error{Class: driver.Transient, Reason: "Element " + element + " is out of service by decision of its owner", RetryAfter: time.Minute}
+		return &driver.Error{Class: driver.Transient, Reason: "Element " + element + " is out of service by decision of its owner", RetryAfter: time.Minute, Unsent: true}
 	case key != "" && !e.permits(key):
 		return &driver.Error{Class: driver.Auth, Reason: "The owner of element " + element + " lets you use it for keys that begin with " + e.Prefix + " only, not for " + key}
 	}

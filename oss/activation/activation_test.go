@@ -267,7 +267,7 @@ func TestBreaker(t *testing.T) {
 		class(t, err, driver.Transient, "cannot be reached")
 	}
 	_, err := s.a.Ensure(s.ctx, "host", "hlr-1", sim(1))
-	if e := class(t, err, driver.Transient, "left alone"); e.RetryAfter != 10*time.Second {
+	if e := class(t, err, driver.Transient, "left alone"); e.RetryAfter != 10*time.Second || !e.Unsent {
 		t.Errorf("retry after %v", e.RetryAfter)
 	}
 	s.start()

@@ -36,7 +36,7 @@ type gate struct {
 	limiter *rate.Limiter
 }
 
-var errClosing = &driver.Error{Class: driver.Transient, Reason: "The program is shutting down", RetryAfter: time.Second}
+var errClosing = &driver.Error{Class: driver.Transient, Reason: "The program is shutting down", RetryAfter: time.Second, Unsent: true}
 
 // do runs an operation on one key (empty: on all) when it is its turn.
 func (g *gate) do(ctx context.Context, r resolved, key string, op func(context.Context, driver.Driver) error) error {
@@ -46,7 +46,7 @@ func (g *gate) do(ctx context.Context, r resolved, key string, op func(context.C
 	}
 	if g.count.waiting.Add(1) > maxWaiting {
 		g.count.waiting.Add(-1)
-		return &driver.Error{Class: driver.Transient, Reason: "Too many operations wait for element " + e.Name, RetryAfter: time.Second}
+		return &driver.Error{Class: driver.Transient, Reason: "Too many operations wait for element " + e.Name, RetryAfter: time.Second, Unsent: true}
 	}
 	waited := sync.OnceFunc(func() { g.count.waiting.Add(-1) })
 	defer waited()
@@ -144,7 +144,7 @@ func wait(ctx context.Context, closing <-chan struct{}, slots chan struct{}, lim
 
 func (g *gate) refuse(e Element, left time.Duration) error {
 	g.count.refused.Add(1)
-	return &driver.Error{Class: driver.Transient, RetryAfter: left,
+	return &driver.Error{Class: driver.Transient, RetryAfter: left, Unsent: true,
 		Reason: "Element " + e.Name + " does not answer and is left alone for a while"}
 }
 
@@ -152,7 +152,7 @@ func (g *gate) gaveUp(e Element, err error) error {
 	if err == errClosing {
 		return errClosing
 	}
-	return &driver.Error{Class: driver.Transient, Reason: "Element " + e.Name + " is busy", Err: err}
+	return &driver.Error{Class: driver.Transient, Reason: "Element " + e.Name + " is busy", Unsent: true, Err: err}
 }
 
 // adopt makes the driver, or replaces it when the element was configured anew: then it waits for the operations under way. What was

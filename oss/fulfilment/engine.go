@@ -2,8 +2,10 @@ package fulfilment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"tandem/kit/fault"
@@ -82,32 +84,43 @@ func (e *Engine) scope(tenant string) store.Scope {
 // run does one task: read the intent, make the element agree outside any
 // transaction, write the outcome. A process that dies in between leaves the
 // intent and the lease; the next run finds the element as it is and goes on.
+// What fails on our own side, keys that do not open or books that cannot be
+// written, is for the fault policy as well: a person sees it in the end.
 func (e *Engine) run(ctx context.Context, job *work.Job) error {
 	scope := e.scope(job.Tenant)
 	var t task
 	var secrets map[string]driver.Secret
 	err := e.db.Read(ctx, scope, func(tx *store.Tx) (err error) {
-		if t, err = scanTask(tx.Row(selectTask+"id = $2", job.Key)); err != nil {
+		if t, err = scanTask(tx.Row(selectTask+"id = $2", job.Key)); err != nil || t.state != taskReady {
 			return err
 		}
 		secrets, err = e.secretsOf(tx, t.do)
 		return err
 	})
-	if err == store.ErrNotFound {
-		return e.db.Write(ctx, scope, func(tx *store.Tx) error { return job.Finish(tx) })
+	switch {
+	case err == store.ErrNotFound, err == nil && t.state != taskReady:
+		return e.db.Write(ctx, scope, job.Finish)
+	case err != nil && t.id == "":
+		return err
+	case err == nil:
+		err = e.perform(ctx, scope, job, t, secrets)
 	}
+	if err == nil || errors.Is(err, store.ErrStale) || errors.Is(ctx.Err(), context.Canceled) {
+		return err // the lease is lost or the process stops: the outcome is another run's
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), failedIn) // the run's own time may be over
+	defer cancel()
+	return e.failed(ctx, scope, job, t, err)
+}
+
+// failedIn is how long the writing of a failure may take.
+const failedIn = 30 * time.Second
+
+// perform makes the element agree and writes the outcome.
+func (e *Engine) perform(ctx context.Context, scope store.Scope, job *work.Job, t task, secrets map[string]driver.Secret) error {
+	seen, err := e.elements.Ensure(ctx, job.Tenant, t.do.Element, t.do.desired(secrets))
 	if err != nil {
 		return err
-	}
-	if t.state != taskReady {
-		return e.db.Write(ctx, scope, func(tx *store.Tx) error { return job.Finish(tx) })
-	}
-	seen, err := e.elements.Ensure(ctx, job.Tenant, t.do.Element, t.do.desired(secrets))
-	if ctx.Err() != nil {
-		return ctx.Err() // the lease is lost or the process stops: the outcome is another run's
-	}
-	if err != nil {
-		return e.failed(ctx, scope, job, t, err)
 	}
 	err = e.db.Write(ctx, scope, func(tx *store.Tx) error {
 		if err := job.Finish(tx); err != nil {
@@ -118,7 +131,7 @@ func (e *Engine) run(ctx context.Context, job *work.Job) error {
 	if f := fault.Of(err); err != nil && f.Kind != fault.Internal && f.Kind != fault.Unavailable {
 		// The element agrees, but our own books do not: a number whose reservation
 		// ran out is somebody else's by now. Trying again does not help.
-		return e.failed(ctx, scope, job, t, &driver.Error{Class: driver.Conflict, Reason: "The element has it, but it cannot be entered: " + f.Reason})
+		return &driver.Error{Class: driver.Conflict, Reason: "The element has it, but it cannot be entered: " + f.Reason}
 	}
 	return err
 }
@@ -230,9 +243,18 @@ func startBehind(tx *store.Tx, id string) error {
 	return nil
 }
 
-// failed lets the fault policy decide what an error of an element means.
+// failed lets the fault policy decide what an error means. One of an element that
+// was not asked at all, because it is out of service, left alone or busy, is no
+// attempt: the task waits until it can be made.
 func (e *Engine) failed(ctx context.Context, scope store.Scope, job *work.Job, t task, failure error) error {
-	class := driver.ClassOf(failure)
+	var of driver.Error
+	if known := (*driver.Error)(nil); errors.As(failure, &known) {
+		of = *known
+	}
+	if of.Unsent {
+		return work.Retry(max(of.RetryAfter, notYet(int(job.Attempt))), failure)
+	}
+	class, cause := classOf(failure), short(failure)
 	var wait time.Duration
 	err := e.db.Write(ctx, scope, func(tx *store.Tx) error {
 		p, err := policyFor(tx, t.do.Type, string(class))
@@ -242,20 +264,43 @@ func (e *Engine) failed(ctx context.Context, scope store.Scope, job *work.Job, t
 		now := store.Micros(tx.Now())
 		wait = 0
 		if t.attempt+1 < p.Tries {
-			wait = p.wait(t.attempt)
+			wait = max(p.wait(t.attempt), of.RetryAfter)
 			tx.QueueOne("UPDATE fulfilment_task SET attempt = attempt + 1, class = $3, cause = $4, at = $5 WHERE tenant = $1 AND id = $2 AND state = 'ready' AND undoing = $6",
-				t.id, string(class), failure.Error(), now, t.undoing)
+				t.id, string(class), cause, now, t.undoing)
 			return nil
 		}
 		if err := job.Finish(tx); err != nil {
 			return err
 		}
 		tx.QueueOne("UPDATE fulfilment_task SET state = 'fallen', attempt = attempt + 1, class = $3, cause = $4, at = $5 WHERE tenant = $1 AND id = $2 AND state = 'ready' AND undoing = $6",
-			t.id, string(class), failure.Error(), now, t.undoing)
-		return fallOut(tx, t, string(class), failure.Error(), p)
+			t.id, string(class), cause, now, t.undoing)
+		return fallOut(tx, t, string(class), cause, p)
 	})
 	if err == nil && wait > 0 {
 		return work.Retry(wait, failure)
 	}
+	if err != nil && !errors.Is(err, store.ErrStale) {
+		err = fmt.Errorf("%w, which cannot be written: %w", failure, err)
+	}
 	return err
+}
+
+// classOf is the class of an error. What another room refuses, such as an element
+// that is not there, stays refused until a person changes something.
+func classOf(err error) driver.Class {
+	if f := fault.Of(err); f.Kind != fault.Internal && f.Kind != fault.Unavailable {
+		return driver.Validation
+	}
+	return driver.ClassOf(err)
+}
+
+// notYet is how long to wait before the n-th look whether the element can be asked.
+var notYet = work.Exponential(time.Second, time.Minute)
+
+const longestCause = 1000 // bytes; people look fallouts up by their cause
+
+// short is what is kept of an error.
+func short(err error) string {
+	s := strings.ReplaceAll(err.Error(), "\x00", "")
+	return strings.ToValidUTF8(s[:min(len(s), longestCause)], "")
 }

@@ -163,6 +163,9 @@ func noVTY(e *activation.Element) { e.VTY = "" }
 
 func outOfService(e *activation.Element) { e.Enabled = false }
 
+// unreachable has the register where nobody listens.
+func unreachable(e *activation.Element) { e.Address, e.VTY = "127.0.0.1:1", "127.0.0.1:1" }
+
 func asItWas(*activation.Element) {}
 
 // A change that fell out is fixed so that nothing is left of it: the subscriber
@@ -275,7 +278,7 @@ func TestOneDecisionForAllOfACause(t *testing.T) {
 func TestCancelByACauseThatOneOrderHasTwice(t *testing.T) {
 	each(t, func(w *wing) {
 		w.tryOnce("fallout")
-		w.configure(outOfService)
+		w.configure(unreachable)
 		o := w.place(add("1", "line"), add("2", "twin"))
 		open := w.fallen(3)
 		for _, f := range open[1:] {
@@ -298,7 +301,7 @@ func TestCancelByACauseThatOneOrderHasTwice(t *testing.T) {
 func TestAFixResolvesAllFalloutsOfItsItem(t *testing.T) {
 	each(t, func(w *wing) {
 		w.tryOnce("fallout")
-		w.configure(outOfService)
+		w.configure(unreachable)
 		o := w.place(add("1", "twin"))
 		open := w.fallen(2)
 		w.configure(asItWas)

@@ -29,11 +29,12 @@ var FaultPolicies = tmf.Kind[FaultPolicy, *FaultPolicy]{
 	API: API, Name: "faultPolicy", Table: "fulfilment_fault_policy", Verbs: tmf.All, Index: []string{"class"},
 }
 
-// builtin is the policy table that comes with the product. An unknown outcome is
-// tried like a transient one: the driver reads back before it repeats anything.
+// builtin is the policy table that comes with the product. What may pass by itself
+// is tried for four hours. An unknown outcome is tried like a transient one: the
+// driver reads back before it repeats anything.
 var builtin = map[string]FaultPolicy{
-	"transient":  {Tries: 8, FirstWait: 250, LongestWait: 60_000, Then: "fallout"},
-	"unknown":    {Tries: 8, FirstWait: 250, LongestWait: 60_000, Then: "fallout"},
+	"transient":  {Tries: 60, FirstWait: 250, LongestWait: 300_000, Then: "fallout"},
+	"unknown":    {Tries: 60, FirstWait: 250, LongestWait: 300_000, Then: "fallout"},
 	"capacity":   {Tries: 5, FirstWait: 5_000, LongestWait: 300_000, Then: "fallout"},
 	"conflict":   {Tries: 1, Then: "fallout"},
 	"validation": {Tries: 1, Then: "fallout"},

@@ -253,3 +253,16 @@ func TestTheBuiltInPoliciesAreValid(t *testing.T) {
 		}
 	}
 }
+
+// An outage of an afternoon passes by itself.
+func TestTransientFailuresAreTriedForHours(t *testing.T) {
+	for _, class := range []string{"transient", "unknown"} {
+		p, all := builtin[class], time.Duration(0)
+		for failed := range p.Tries - 1 {
+			all += p.wait(failed)
+		}
+		if all < 4*time.Hour || all > 24*time.Hour {
+			t.Errorf("%s: given up after %s", class, all)
+		}
+	}
+}

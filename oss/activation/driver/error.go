@@ -24,6 +24,7 @@ type Error struct {
 	Class      Class
 	Reason     string        // in the user's words
 	RetryAfter time.Duration // earliest sensible next try, if it is known
+	Unsent     bool          // the element was not asked: there was no attempt, and it may be made any time later
 	Err        error         // for the log; holds no secrets
 }
 
