@@ -8,10 +8,12 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -49,7 +51,7 @@ func Check(ctx context.Context, c Config, w io.Writer) error {
 	k.listen()
 	k.token()
 	k.tenant()
-	k.mail(ctx)
+	k.messages(ctx)
 	k.limits()
 	switch k.wrong {
 	case 0:
@@ -281,13 +283,63 @@ func (k *checkup) tenant() {
 	k.ok("--tenant", "%s is the first tenant, the host", k.Tenant)
 }
 
-// mail looks at the ways by which messages leave, and whether the relay is there.
-func (k *checkup) mail(ctx context.Context) {
-	const name = "--smtp"
+// messages looks at the ways by which messages leave.
+func (k *checkup) messages(ctx context.Context) {
 	if err := k.Messages.Check(); err != nil {
-		k.bad(name, err.Error(), "See tandem serve -h for --smtp, --smtp-port, --mail-from and --smtp-tls")
+		k.bad("messages", err.Error(), "See tandem serve -h for --smtp, --mail-from, --smtp-tls, --sms-gateway and --messages; secrets are in TANDEM_SMS_SECRET and TANDEM_WEBHOOK_SECRET")
 		return
 	}
+	k.mail(ctx)
+	k.gateway(ctx)
+	if k.Messages.Webhook == nil {
+		k.note("TANDEM_WEBHOOK_SECRET", "not set: webhooks to customers fail, and say so")
+	} else {
+		k.ok("TANDEM_WEBHOOK_SECRET", "webhooks to customers are signed")
+	}
+	for _, brand := range slices.Sorted(maps.Keys(k.Messages.Brand)) {
+		k.ok("--messages", "brand %s sends by its own ways", brand)
+	}
+}
+
+// gateway looks whether the SMS gateway is there.
+func (k *checkup) gateway(ctx context.Context) {
+	const name = "--sms-gateway"
+	if k.Messages.SMS == nil {
+		k.note(name, "not given: short messages to customers fail, and say so")
+		return
+	}
+	u, err := url.Parse(k.Messages.SMS.URL)
+	if err != nil {
+		k.bad(name, "it is not a URL", "Write it like https://sms.example.com/send")
+		return
+	}
+	port := u.Port()
+	if port == "" {
+		port = u.Scheme // a port's name is as good as its number
+	}
+	addr := net.JoinHostPort(u.Hostname(), port)
+	if err := reach(ctx, addr); err != nil {
+		k.bad(name, fmt.Sprintf("the gateway %s cannot be reached: %v", addr, err), "Check the URL, and the way there")
+		return
+	}
+	k.ok(name, "the gateway %s is there", addr)
+	if u.Scheme == "http" {
+		k.note(name, "short messages travel as they are: use https")
+	}
+}
+
+func reach(ctx context.Context, addr string) error {
+	d := net.Dialer{Timeout: 5 * time.Second}
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// mail looks whether the mail relay is there.
+func (k *checkup) mail(ctx context.Context) {
+	const name = "--smtp"
 	s := k.Messages.SMTP
 	if s == nil {
 		k.note(name, "not given: e-mails to customers fail, and say so")
@@ -300,14 +352,11 @@ func (k *checkup) mail(ctx context.Context) {
 	case port == 0:
 		port = 587
 	}
-	d := net.Dialer{Timeout: 5 * time.Second}
 	addr := net.JoinHostPort(s.Host, strconv.Itoa(port))
-	conn, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
+	if err := reach(ctx, addr); err != nil {
 		k.bad(name, fmt.Sprintf("the mail relay %s cannot be reached: %v", addr, err), "Check --smtp and --smtp-port, and the way there")
 		return
 	}
-	conn.Close()
 	k.ok(name, "the mail relay %s is there; e-mails come from %s", addr, s.From)
 	if s.TLS == "none" {
 		k.note("--smtp-tls", "none: e-mails, and the relay's password, travel as they are")

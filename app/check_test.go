@@ -77,6 +77,15 @@ func TestCheckExplainsAConfiguration(t *testing.T) {
 			host, port, _ := net.SplitHostPort(closed(t))
 			c.Messages.SMTP = &communication.SMTP{Host: host, Port: number(t, port), From: "a@example.com"}
 		}, "cannot be reached", "1 setting is wrong"},
+		{"an SMS gateway without a secret", func(_ string, c *app.Config) { c.Messages.SMS = &communication.Gateway{URL: "http://" + closed(t)} }, "TANDEM_SMS_SECRET", "1 setting is wrong"},
+		{"an SMS gateway that is away", func(_ string, c *app.Config) {
+			c.Messages.SMS = &communication.Gateway{URL: "http://" + closed(t) + "/x", Secret: good}
+		}, "cannot be reached", "1 setting is wrong"},
+		{"no webhooks", func(string, *app.Config) {}, "webhooks to customers fail", ""},
+		{"webhooks with a short secret", func(_ string, c *app.Config) { c.Messages.Webhook = &communication.Hook{Secret: "hidden-word"} }, "TANDEM_WEBHOOK_SECRET", "1 setting is wrong"},
+		{"a brand with ways of its own", func(_ string, c *app.Config) {
+			c.Messages.Brand = map[string]communication.Channels{"bluebird": {Webhook: &communication.Hook{Secret: good}}}
+		}, "brand bluebird", ""},
 		{"a negative rate and a short lease", func(_ string, c *app.Config) { c.Rate, c.Lease = -1, time.Millisecond }, "is too short", "2 settings are wrong"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,9 +1,13 @@
 package communication
 
 import (
+	"cmp"
 	"fmt"
 	"net/mail"
+	"os"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"tandem/kit/tmf"
 )
@@ -53,6 +57,21 @@ type Gateway struct {
 type Hook struct {
 	Secret  string `json:"secret,omitzero"`
 	Seconds int    `json:"seconds,omitzero"` // of one delivery; 0: 15
+}
+
+// Load adds what a file says in JSON. The file holds secrets: it is for the node's user
+// alone. A channel that is null in it is left as it is.
+func (c *Config) Load(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	was := c.Channels
+	if err := json.Unmarshal(text, c, json.RejectUnknownMembers(true)); err != nil {
+		return fmt.Errorf("%s is not a file of channels: %w", path, err)
+	}
+	c.SMTP, c.SMS, c.Webhook = cmp.Or(c.SMTP, was.SMTP), cmp.Or(c.SMS, was.SMS), cmp.Or(c.Webhook, was.Webhook)
+	return nil
 }
 
 // Check explains what is wrong with the configuration.

@@ -29,6 +29,7 @@ var commands = []struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if len(os.Args) < 2 {
 		usage()
 		os.Exit(2)

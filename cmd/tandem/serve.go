@@ -34,15 +34,32 @@ func nodeFlags(name string, c *app.Config) *flag.FlagSet {
 	f.IntVar(&c.Messages.SMTP.Port, "smtp-port", 0, "port of the mail relay; 0: 587")
 	f.StringVar(&c.Messages.SMTP.From, "mail-from", "", "sender of e-mails, e.g. 'Tandem <service@example.com>'")
 	f.StringVar(&c.Messages.SMTP.TLS, "smtp-tls", "", "mandatory (default), opportunistic, implicit or none")
+	f.StringVar(&c.Messages.SMS.URL, "sms-gateway", "", "`URL` that takes short messages, signed with TANDEM_SMS_SECRET; empty: they fail and say so")
+	f.Func("messages", "`FILE` in JSON with what these flags and the environment say of messages, and with the brands' own ways", c.Messages.Load)
 	return f
 }
 
 // environment takes what must not stand on a command line.
 func environment(c *app.Config) {
 	c.AdminToken = os.Getenv("TANDEM_ADMIN_TOKEN")
-	c.Messages.SMTP.User, c.Messages.SMTP.Password = os.Getenv("TANDEM_SMTP_USER"), os.Getenv("TANDEM_SMTP_PASSWORD")
-	if c.Messages.SMTP.Host == "" {
-		c.Messages.SMTP = nil
+	m := &c.Messages
+	if s := os.Getenv("TANDEM_SMTP_USER"); s != "" {
+		m.SMTP.User, m.SMTP.Password = s, os.Getenv("TANDEM_SMTP_PASSWORD")
+	}
+	if s := os.Getenv("TANDEM_SMS_SECRET"); s != "" {
+		m.SMS.Secret = s
+	}
+	if s := os.Getenv("TANDEM_WEBHOOK_SECRET"); s != "" {
+		m.Webhook.Secret = s
+	}
+	if m.SMTP.Host == "" {
+		m.SMTP = nil
+	}
+	if m.SMS.URL == "" {
+		m.SMS = nil
+	}
+	if m.Webhook.Secret == "" {
+		m.Webhook = nil
 	}
 	c.Messages.AllowLocal = c.AllowLocal
 	c.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
@@ -59,7 +76,8 @@ func parse(f *flag.FlagSet, args []string) error {
 }
 
 func newConfig() app.Config {
-	return app.Config{Messages: communication.Config{Channels: communication.Channels{SMTP: &communication.SMTP{}}}}
+	return app.Config{Messages: communication.Config{Channels: communication.Channels{
+		SMTP: &communication.SMTP{}, SMS: &communication.Gateway{}, Webhook: &communication.Hook{}}}}
 }
 
 func serve(ctx context.Context, args []string) error {
@@ -73,7 +91,7 @@ func serve(ctx context.Context, args []string) error {
 		return err
 	}
 	defer a.Stop()
-	if err := a.Start(ctx); err != nil {
+	if err := run(ctx, a); err != nil {
 		return err
 	}
 	a.Log.Info("tandem answers", "address", "http://"+a.Addr(), "store", a.DB.Dialect().String(), "data", c.Data)
@@ -81,6 +99,10 @@ func serve(ctx context.Context, args []string) error {
 	a.Log.Info("tandem stops")
 	return nil
 }
+
+// run starts the node; it works until Stop: the end of ctx is a request to stop, which what is
+// under way outlives.
+func run(ctx context.Context, a *app.App) error { return a.Start(context.WithoutCancel(ctx)) }
 
 // quiet lets -h end without an error.
 func quiet(err error) error {
@@ -113,7 +135,7 @@ func runDemo(ctx context.Context, args []string) error {
 		return err
 	}
 	defer a.Stop()
-	if err := a.Start(ctx); err != nil {
+	if err := run(ctx, a); err != nil {
 		return err
 	}
 	d := demo.New(a, c.AdminToken)
