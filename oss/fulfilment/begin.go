@@ -328,7 +328,7 @@ func (p *planned) createServices(tx *store.Tx, so *ServiceOrder) error {
 		}
 		svc := p.target.service(part)
 		svc.State, svc.SupportingResource = ServiceReserved, nil
-		svc.RelatedParty = so.RelatedParty
+		svc.RelatedParty, svc.BuiltBy = so.RelatedParty, so.ID
 		svc.ServiceOrderItem = []inventory.RelatedServiceOrderItem{{ServiceOrderID: so.ID, ItemID: p.item.ID, ItemAction: p.item.Action, Role: "origin"}}
 		if err := inventory.Services.Create(tx, svc); err != nil {
 			return err

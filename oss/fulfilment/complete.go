@@ -135,12 +135,12 @@ func (it itemRow) applyPart(tx *store.Tx, p, was *Part) error {
 	}
 	if was == nil && it.step != stepActivate {
 		svc := it.graph.service(p)
-		svc.State, svc.StartDate = ServiceActive, tx.Now()
+		svc.State, svc.StartDate, svc.BuiltBy = ServiceActive, tx.Now(), it.order
 		return inventory.Services.Create(tx, svc)
 	}
 	_, err := inventory.Services.Edit(tx, p.ID, func(s *inventory.Service) error {
 		fresh := it.graph.service(p)
-		s.ServiceCharacteristic, s.SupportingResource, s.SupportingService = fresh.ServiceCharacteristic, fresh.SupportingResource, fresh.SupportingService
+		s.ServiceCharacteristic, s.SupportingResource, s.SupportingService, s.BuiltBy = fresh.ServiceCharacteristic, fresh.SupportingResource, fresh.SupportingService, it.order
 		switch it.step {
 		case stepActivate:
 			s.State, s.StartDate, s.ServiceDate = ServiceActive, tx.Now(), tmf.FormatTime(tx.Now())
@@ -157,14 +157,14 @@ func (it itemRow) applyPart(tx *store.Tx, p, was *Part) error {
 func (it itemRow) applyResource(tx *store.Tx, p, was *Part) error {
 	fresh := p.resource()
 	if was == nil {
-		fresh.StartOperatingDate = tx.Now()
+		fresh.StartOperatingDate, fresh.BuiltBy = tx.Now(), it.order
 		return inventory.Resources.Create(tx, fresh)
 	}
 	if sameChars(p.Chars, was.Chars) {
 		return nil
 	}
 	_, err := inventory.Resources.Edit(tx, p.ID, func(r *inventory.Resource) error {
-		r.Name, r.ResourceCharacteristic = fresh.Name, fresh.ResourceCharacteristic
+		r.Name, r.ResourceCharacteristic, r.BuiltBy = fresh.Name, fresh.ResourceCharacteristic, it.order
 		return nil
 	})
 	return err

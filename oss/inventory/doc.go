@@ -27,7 +27,8 @@
 //
 //	feasibilityChecked ─> designed ─> reserved ─> inactive <─> active ─> terminated
 //
-// A suspended service is inactive and has suspendedSince.
+// A suspended service is inactive and has suspendedSince. What an order has built
+// (builtBy) is changed by orders only: see keep.go.
 //
 // # Numbers and SIMs
 //

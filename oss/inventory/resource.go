@@ -36,6 +36,10 @@ type Resource struct {
 	PowerState      string    `json:"powerState,omitzero"`
 	SerialNumber    string    `json:"serialNumber,omitzero"`
 	VersionNumber   string    `json:"versionNumber,omitzero"`
+
+	// BuiltBy is the order that made the resource or changed it last, if one did:
+	// see keep.go.
+	BuiltBy string `json:"builtBy,omitzero"`
 }
 
 // ResourceRelationship ties a resource to another; the types are in relation.go.
@@ -92,7 +96,7 @@ var (
 	ResourceAPI = tmf.API{ID: "TMF639", Name: "Resource Inventory Management", Version: "4.0.0", Base: "/tmf-api/resourceInventoryManagement/v4"}
 	Resources   = tmf.Kind[Resource, *Resource]{API: &ResourceAPI, Name: "resource", Table: "inventory_resource", Verbs: tmf.All,
 		Index: []string{"resourceStatus", "resourceSpecification.id", "category", "name", "value"}, Multi: []string{"relatedParty.id"},
-		StateAttr: "resourceStatus"}
+		StateAttr: "resourceStatus", Frozen: []string{"builtBy"}}
 
 	SiteAPI = tmf.API{ID: "TMF674", Name: "Geographic Site Management", Version: "4.0.0", Base: "/tmf-api/geographicSiteManagement/v4"}
 	Sites   = tmf.Kind[Site, *Site]{API: &SiteAPI, Name: "geographicSite", Table: "inventory_geographic_site", Verbs: tmf.All,
@@ -100,6 +104,7 @@ var (
 )
 
 func initResources() {
+	keepResources()
 	Resources.Check = func(tx *store.Tx, old, r *Resource) error { return checkGraph(tx, resourceNode(old), resourceNode(r)) }
 	Resources.Saved = func(tx *store.Tx, old, r *Resource) error { return saveGraph(tx, resourceNode(old), resourceNode(r)) }
 	Sites.Check = func(tx *store.Tx, old, s *Site) error { return checkGraph(tx, siteNode(old), siteNode(s)) }

@@ -58,6 +58,10 @@ type Service struct {
 
 	// SuspendedSince says that an inactive service was active and is barred since.
 	SuspendedSince time.Time `json:"suspendedSince,omitzero"`
+
+	// BuiltBy is the order that made the service or changed it last, if one did:
+	// see keep.go.
+	BuiltBy string `json:"builtBy,omitzero"`
 }
 
 // ServiceRelationship ties a service to another; the types are in relation.go.
@@ -106,10 +110,11 @@ var (
 	ServiceAPI = tmf.API{ID: "TMF638", Name: "Service Inventory", Version: "4.0.0", Base: "/tmf-api/serviceInventory/v4"}
 	Services   = tmf.Kind[Service, *Service]{API: &ServiceAPI, Name: "service", Table: "inventory_service", Verbs: tmf.All,
 		Index: []string{"state", "serviceSpecification.id", "category", "name"}, Multi: []string{"relatedParty.id"},
-		StateAttr: "state", Moves: serviceMoves}
+		StateAttr: "state", Moves: serviceMoves, Frozen: []string{"builtBy"}}
 )
 
 func initServices() {
+	keepServices()
 	Services.Default = func(tx *store.Tx, s *Service) error {
 		if s.ServiceDate == "" {
 			s.ServiceDate = tmf.FormatTime(tx.Now())
