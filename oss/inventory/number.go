@@ -78,6 +78,7 @@ func AddRange(tx *store.Tx, pool, first, last string) (int, error) {
 	if store.IsUnique(err, "inventory_number") {
 		return 0, fault.Clash("numberTaken", "Some numbers from %s to %s are in a pool already", first, last)
 	}
+	startOver(tx)
 	return int(n), err
 }
 
@@ -130,6 +131,7 @@ func AddNumbers(tx *store.Tx, pool string, values []string) error {
 	if p.Kind == SIMs {
 		return fault.BadInput("wrongKind", "Pool %s holds SIMs; they come with their IMSI and sealed keys", pool)
 	}
+	startOver(tx)
 	for _, v := range values {
 		if err := checkValue(p.Kind, v); err != nil {
 			return err
@@ -175,7 +177,7 @@ func RemoveRange(tx *store.Tx, pool, first, last string) (int, error) {
 }
 
 // Reserve keeps a number for the holder until the given time: the one wanted, or
-// with want "" the next free one of the pool, in a round. Who has reserved the wanted one
+// with want "" the next free one of the pool. Who has reserved the wanted one
 // already keeps it until the new time. Refusals: poolEmpty, numberNotAvailable
 // (the same whether it is taken, another tenant's or not there).
 func Reserve(tx *store.Tx, kind, pool, want, holder string, until time.Time) (string, error) {
@@ -257,8 +259,8 @@ type drawer struct {
 
 // goOn calls take with the value that was reserved last from the pool, and if nothing
 // is free behind it with none. What was taken before leaves its mark in the index for a
-// while, and others are taking the values that come first: neither is walked through
-// again and again. What became free meanwhile has its turn after the rest.
+// while, which is not walked through again and again. What another node freed meanwhile
+// has its turn after the rest.
 func goOn(tx *store.Tx, pool string, take func(behind string) (value string, err error)) (string, error) {
 	d := drawer{tx.DB(), tx.Tenant(), pool}
 	last, _ := lastTaken.Load(d)
@@ -268,9 +270,23 @@ func goOn(tx *store.Tx, pool string, take func(behind string) (value string, err
 		value, err = take("")
 	}
 	if err == nil {
-		lastTaken.Store(d, value)
+		tx.OnCommit(func() { lastTaken.Store(d, value) })
 	}
 	return value, err
+}
+
+// startOver lets the tenant's pools be searched from the beginning: something may have
+// become free there.
+func startOver(tx *store.Tx) {
+	db, tenant := tx.DB(), tx.Tenant()
+	tx.OnCommit(func() {
+		lastTaken.Range(func(k, _ any) bool {
+			if d := k.(drawer); d.db == db && d.tenant == tenant {
+				lastTaken.Delete(d)
+			}
+			return true
+		})
+	})
 }
 
 // reserveNext passes over numbers that others are taking at this moment. Only if
@@ -316,6 +332,7 @@ func (s shelf) release(tx *store.Tx, kind, value, holder string, quarantine time
 		" THEN 'quarantined' ELSE 'available' END WHERE tenant = $1 AND "+s.match()+" AND holder = $4 AND state IN ('reserved', 'assigned')",
 		kind, value, holder, quarantine.Microseconds(), now)
 	if err != nil || n == 1 {
+		startOver(tx)
 		return err
 	}
 	other, err := s.holder(tx, kind, value)
@@ -343,6 +360,7 @@ func (s shelf) sweep(tx *store.Tx, limit int) (int, error) {
 		return n, err
 	})
 	for _, n := range due {
+		startOver(tx)
 		tx.Queue("UPDATE "+s.table+" SET state = 'available', holder = '', until = 0 WHERE tenant = $1 AND "+s.match()+" AND until > 0 AND until <= $4",
 			n.Kind, n.Value, store.Micros(tx.Now()))
 	}

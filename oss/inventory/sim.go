@@ -53,6 +53,7 @@ func AddSIMs(tx *store.Tx, pool string, sims []SIM) error {
 	if p.Kind != SIMs {
 		return fault.BadInput("wrongKind", "Pool %s holds %s, not SIMs", pool, p.Kind)
 	}
+	startOver(tx)
 	for _, s := range sims {
 		if err := s.check(); err != nil {
 			return err
