@@ -31,8 +31,9 @@ func openPostgres(ctx context.Context, c Config, db *DB) (*postgresEngine, error
 	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
 	cfg.ConnConfig.RuntimeParams["application_name"] = "tandem"
 	// Statements are prepared once, often while a table is still empty, and keep
-	// their plan until its statistics change. Every statement of the house has an
-	// index to go by: a plan that scans or hashes a whole table is never meant.
+	// their plan until its statistics change (or see newSession). Every statement of the
+	// house has an index to go by: a plan that scans or hashes a whole table is never
+	// meant.
 	// The compiler of plans would take every forbidden scan, of a table of ten rows
 	// too, for dear enough to compile: 50 ms and more each time.
 	for _, plan := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
@@ -70,7 +71,7 @@ func (e *postgresEngine) read(ctx context.Context, s Scope, fn func(*Tx) error) 
 		return err
 	}
 	defer conn.Release()
-	p := &pgSession{ctx: ctx, conn: conn.Conn()}
+	p := newSession(ctx, conn.Conn())
 	tx := &Tx{db: e.db, session: p, ctx: ctx, scope: s, now: e.db.Now(), dialect: Postgres}
 	return away(safely(fn, tx), conn)
 }
@@ -124,12 +125,13 @@ func (e *postgresEngine) writeOnce(ctx context.Context, s Scope, fn func(*Tx) er
 	// A transaction once begun is decided, not abandoned half way: the caller's
 	// deadline ends waiting for a connection, not the work on it.
 	run := context.WithoutCancel(ctx)
-	p := &pgSession{ctx: run, conn: conn.Conn()}
+	p := newSession(run, conn.Conn())
 	p.queue("BEGIN", nil, -1)
 	tx := &Tx{db: e.db, session: p, ctx: ctx, scope: s, now: e.db.Now(), dialect: Postgres, writes: true}
 	err = safely(fn, tx)
 	if err == nil {
 		e.db.around(false)
+		tx.writeLogs()
 		p.queue("COMMIT", nil, -1)
 		err = p.flush()
 	}
@@ -152,6 +154,7 @@ type pgQueued struct {
 	sql  string
 	args []any
 	want int64
+	cols int // of an insert, whose sql lacks the values: args are those of a row or more
 }
 
 // pgSession sends queued statements in one pipeline with the next query.
@@ -163,6 +166,26 @@ type pgSession struct {
 	failed  error // first failure of a queued statement: the transaction is lost
 }
 
+// firstPlans is how often a connection is used before it plans its statements anew
+// for the first time.
+const firstPlans = 64
+
+// newSession is the next use of a connection. At its 64th, 128th, 256th use and so on
+// the connection forgets its plans. One made while a table was empty may go by any
+// index, one on the tenant alone for instance, and costs more with every row: new
+// statistics, which would end it, come after a minute or never.
+func newSession(ctx context.Context, conn *pgx.Conn) *pgSession {
+	p := &pgSession{ctx: ctx, conn: conn}
+	data := conn.PgConn().CustomData()
+	uses, _ := data["uses"].(int) // none at the first
+	uses++
+	data["uses"] = uses
+	if uses >= firstPlans && uses&(uses-1) == 0 {
+		p.queue("DISCARD PLANS", nil, -1)
+	}
+	return p
+}
+
 // queue keeps a statement for the next pipeline. One that must touch exactly one
 // row is wrapped so that the server itself fails on any other number: the COMMIT
 // may travel in the same pipeline, and must not be reached then.
@@ -170,7 +193,7 @@ func (p *pgSession) queue(sql string, args []any, want int64) {
 	if want == 1 {
 		sql = "WITH one AS (" + sql + " RETURNING 1) SELECT 1 / (count(*) = 1)::int FROM one"
 	}
-	p.pending = append(p.pending, pgQueued{sql, args, want})
+	p.pending = append(p.pending, pgQueued{sql: sql, args: args, want: want})
 }
 
 // send puts the pending statements and, if given, one more into a pipeline and
@@ -179,14 +202,13 @@ func (p *pgSession) send(sql string, args []any) (pgx.BatchResults, error) {
 	if p.failed != nil {
 		return nil, p.failed
 	}
-	b := &pgx.Batch{}
-	for _, q := range p.pending {
+	b, sent := &pgx.Batch{}, split(p.pending)
+	for _, q := range sent {
 		b.Queue(q.sql, q.args...)
 	}
 	if sql != "" {
 		b.Queue(sql, args...)
 	}
-	sent := p.pending
 	p.pending = nil
 	p.begun = true
 	res := p.conn.SendBatch(p.ctx, b)

@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -244,3 +245,69 @@ func count(t *testing.T, db *store.DB) (n int64) {
 	}
 	return n
 }
+
+// Rows that share a statement are all there, each with its tenant, in the order told;
+// what refers to another row finds it, and the transaction reads what it inserted.
+func TestRowsThatShareAStatement(t *testing.T) {
+	storetest.Each(t, linked, func(t *testing.T, db *store.DB) {
+		const rows = 77
+		err := db.Write(t.Context(), mno, func(tx *store.Tx) error {
+			other := tx.As(store.Scope{Tenant: "mvno", Actor: "test"})
+			for i := range rows {
+				tx.Insert("INSERT INTO node (tenant, id)", i)
+				other.Insert("INSERT INTO node (tenant, id)", i)
+				tx.Insert("INSERT INTO link (tenant, a, b)", i, i/2)
+				tx.Log("INSERT INTO entry (tenant, n)", i)
+				if i == 40 {
+					var n int
+					if err := tx.Row("SELECT count(*) FROM link WHERE tenant = $1").Scan(&n); err != nil || n != 41 {
+						return fmt.Errorf("%d links, %v", n, err)
+					}
+				}
+			}
+			tx.QueueOne("DELETE FROM link WHERE tenant = $1 AND a = $2", rows-1)
+			tx.Insert("INSERT INTO link (tenant, a, b)", rows-1, 0)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var entries []int64
+		err = db.Read(t.Context(), mno, func(tx *store.Tx) error {
+			for tenant, want := range map[string]int{"mno": rows, "mvno": rows} {
+				var n int
+				if err := tx.System().Row("SELECT count(*) FROM node WHERE tenant = $1", tenant).Scan(&n); err != nil || n != want {
+					t.Errorf("%s has %d nodes, %v", tenant, n, err)
+				}
+			}
+			rows, err := tx.Query("SELECT n FROM entry WHERE tenant = $1 ORDER BY seq")
+			entries, err = store.Collect(rows, err, func(r store.Rows) (n int64, err error) {
+				err = r.Scan(&n)
+				return n, err
+			})
+			return err
+		})
+		if err != nil || len(entries) != rows || !slices.IsSorted(entries) {
+			t.Errorf("%v, %v", entries, err)
+		}
+		err = db.Write(t.Context(), mno, func(tx *store.Tx) error {
+			tx.Insert("INSERT INTO node (tenant, id)", 1000)
+			tx.Insert("INSERT INTO node (tenant, id)", 1)
+			return nil
+		})
+		if !store.IsUnique(err, "node") {
+			t.Errorf("a row twice: %v", err)
+		}
+	})
+}
+
+var linked = []store.Schema{{Room: "test", Files: fstest.MapFS{"0001.sql": {Data: []byte(`
+CREATE TABLE node (tenant TEXT NOT NULL, id BIGINT NOT NULL, PRIMARY KEY (tenant, id)) STRICT;
+CREATE TABLE link (
+	tenant TEXT NOT NULL, a BIGINT NOT NULL, b BIGINT NOT NULL, PRIMARY KEY (tenant, a),
+	FOREIGN KEY (tenant, a) REFERENCES node (tenant, id), FOREIGN KEY (tenant, b) REFERENCES node (tenant, id)
+) STRICT;
+CREATE TABLE entry (
+	seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tenant TEXT NOT NULL, n BIGINT NOT NULL
+) STRICT;
+`)}}}}

@@ -18,6 +18,7 @@ type session interface {
 	// queue defers a statement to the next query, exec or the commit; want is 1
 	// if it must touch exactly one row, or -1.
 	queue(sql string, args []any, want int64)
+	insert(into string, args []any) // see Tx.Insert
 	flush() error
 }
 
@@ -31,6 +32,7 @@ type Tx struct {
 	root    *Tx // shared parts when this Tx is a view of another
 	commit  []func()
 	logged  bool
+	logs    []logRow
 	writes  bool
 	memo    map[any]any
 	db      *DB
