@@ -27,12 +27,13 @@ var (
 
 // ear decodes a fact's body and returns the call that handles it, so that
 // decoding happens outside the transaction.
-type ear func(body string) (func(*store.Tx) error, error)
+type ear func(body string) (Fact, func(*store.Tx) error, error)
 
 type hearer struct {
 	bus   *Bus
 	name  string
 	ears  map[string]ear
+	ahead map[string]func(*store.Tx, []Fact) error
 	nudge chan struct{} // capacity 1: look at parked facts and the cursor
 
 	at    int64     // the cursor as last read or written; the hearer's goroutine only
@@ -47,6 +48,7 @@ type hearer struct {
 // heard is a fact and the call that handles it.
 type heard struct {
 	told
+	fact Fact // nil if it cannot be read
 	call func(*store.Tx) error
 }
 
@@ -145,13 +147,37 @@ func (h *hearer) next(ctx context.Context) (batch []heard, upto int64, err error
 func (h *hearer) hear(f told) heard {
 	decode := h.ears[f.name]
 	if decode == nil {
-		return heard{f, func(*store.Tx) error { return fmt.Errorf("%s no longer hears %s", h.name, f.name) }}
+		return heard{f, nil, func(*store.Tx) error { return fmt.Errorf("%s no longer hears %s", h.name, f.name) }}
 	}
-	call, err := decode(f.body)
+	fact, call, err := decode(f.body)
 	if err != nil {
 		call = func(*store.Tx) error { return err }
 	}
-	return heard{f, call}
+	return heard{f, fact, call}
+}
+
+// readAhead reads what the facts of the batch need together, by tenant and type.
+func (h *hearer) readAhead(tx *store.Tx, batch []heard, blocked map[lane]bool) error {
+	type group struct{ tenant, name string }
+	groups := map[group][]Fact{}
+	var order []group
+	for _, f := range batch {
+		if g := (group{f.tenant, f.name}); f.fact != nil && h.ahead[f.name] != nil && !blocked[f.lane()] {
+			if groups[g] == nil {
+				order = append(order, g)
+			}
+			groups[g] = append(groups[g], f.fact)
+		}
+	}
+	for _, g := range order {
+		if len(groups[g]) == 1 {
+			continue
+		}
+		if err := h.ahead[g.name](tx.As(store.Scope{Tenant: g.tenant, Actor: tx.Actor()}), groups[g]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pass notes that nothing up to seq concerns this hearer. The cursor row follows
@@ -238,6 +264,9 @@ func (h *hearer) try(ctx context.Context, batch []heard, upto int64) error {
 	err := h.write(ctx, func(tx *store.Tx, parked bool) error {
 		blocked, err := h.blocked(tx, parked, batch)
 		if err != nil {
+			return err
+		}
+		if err := h.readAhead(tx, batch, blocked); err != nil {
 			return err
 		}
 		started := time.Now()

@@ -41,12 +41,11 @@ type change struct {
 var changed atomic.Pointer[func()]
 
 func record(tx *store.Tx, c change) {
-	tx.Append()
 	var before any
 	if c.before != nil {
 		before = string(c.before)
 	}
-	tx.Queue("INSERT INTO tmf_change (tenant, api, kind, id, rev, op, at, actor, before) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+	tx.Log("INSERT INTO tmf_change (tenant, api, kind, id, rev, op, at, actor, before)",
 		c.api, c.kind, c.id, c.rev, c.op, store.Micros(tx.Now()), tx.Actor(), before)
 	if wake := changed.Load(); wake != nil {
 		tx.OnCommit(*wake)

@@ -123,15 +123,14 @@ func (k *Kind[T, P]) ready() *plan {
 
 func (k *Kind[T, P]) statements() texts {
 	cols := k.plan.columns
-	names, marks, sets := "", "", ""
+	names, sets := "", ""
 	for i, c := range cols {
 		names += ", " + c.name
-		marks += fmt.Sprintf(", $%d", i+6)
 		sets += fmt.Sprintf(", %s = $%d", c.name, i+6)
 	}
 	return texts{
 		get:    "SELECT rev, doc FROM " + k.Table + " WHERE tenant = $1 AND id = $2",
-		insert: "INSERT INTO " + k.Table + " (tenant, id, rev, updated_at, doc" + names + ") VALUES ($1, $2, $3, $4, $5" + marks + ")",
+		insert: "INSERT INTO " + k.Table + " (tenant, id, rev, updated_at, doc" + names + ")",
 		update: "UPDATE " + k.Table + " SET rev = $3 + 1, updated_at = $4, doc = $5" + sets + " WHERE tenant = $1 AND id = $2 AND rev = $3",
 		remove: "DELETE FROM " + k.Table + " WHERE tenant = $1 AND id = $2 AND rev = $3",
 	}
@@ -144,6 +143,9 @@ func NewID() string { return ulid.Make().String() }
 func (k *Kind[T, P]) Get(tx *store.Tx, id string) (P, error) {
 	k.ready()
 	if !k.Still {
+		if d, ok := k.fetched(tx)[id]; ok {
+			return k.ofFetched(d, id)
+		}
 		return k.load(tx, k.texts.get, id)
 	}
 	p, err := k.seen(tx).get(id, func() (P, error) { return k.load(tx, k.texts.get, id) })
@@ -215,6 +217,9 @@ func (k *Kind[T, P]) seen(tx *store.Tx) still[P] {
 // Lock reads one resource that will be written back in this transaction.
 func (k *Kind[T, P]) Lock(tx *store.Tx, id string) (P, error) {
 	k.ready()
+	if d := k.fetched(tx)[id]; d.locked {
+		return k.ofFetched(d, id)
+	}
 	return k.load(tx, k.texts.get+tx.Dialect().ForUpdate(), id)
 }
 
@@ -325,7 +330,7 @@ func (k *Kind[T, P]) write(tx *store.Tx, old, p P, moved bool) error {
 	if old == nil {
 		b.rev = 1
 		args[1] = b.rev
-		tx.Queue(k.texts.insert, args...)
+		tx.Insert(k.texts.insert, args...)
 	} else {
 		ob := old.Base()
 		if string(ob.raw) == string(doc) {
@@ -341,6 +346,7 @@ func (k *Kind[T, P]) write(tx *store.Tx, old, p P, moved bool) error {
 		}
 	}
 	b.raw = doc
+	k.note(tx, b.ID, b.rev, doc)
 	k.plan.saveMulti(tx, k.Table, b.ID, old == nil, valuesOf(k.plan, old), k.plan.multiValues(p))
 	record(tx, change{api: k.API.ID, kind: k.Name, id: b.ID, rev: b.rev, op: op, before: before})
 	return nil
@@ -362,6 +368,7 @@ func (k *Kind[T, P]) Remove(tx *store.Tx, old P) error {
 		delete(k.seen(tx), b.ID)
 	}
 	tx.QueueOne(k.texts.remove, b.ID, b.rev)
+	k.note(tx, b.ID, 0, nil)
 	k.plan.saveMulti(tx, k.Table, b.ID, false, k.plan.multiValues(old), nil)
 	record(tx, change{api: k.API.ID, kind: k.Name, id: b.ID, rev: b.rev + 1, op: opDelete, before: b.raw})
 	if k.Saved != nil {

@@ -292,7 +292,7 @@ func (p *plan) saveMulti(tx *store.Tx, table, id string, fresh bool, old, now []
 	}
 	for _, v := range now {
 		if fresh || !slices.Contains(old, v) {
-			tx.Queue("INSERT INTO tmf_multi (tenant, tbl, attr, value, id) VALUES ($1, $2, $3, $4, $5)",
+			tx.Insert("INSERT INTO tmf_multi (tenant, tbl, attr, value, id)",
 				table, v.attr, v.value, id)
 		}
 	}

@@ -354,9 +354,8 @@ func (p *planned) store(tx *store.Tx, so *ServiceOrder, items []*planned) error 
 		}
 	}
 	waits := len(p.after)
-	tx.Queue(`INSERT INTO fulfilment_item (tenant, service_order, item, n, service, action, step, state, open_tasks, arrows, graph, before, external, ends_in, reason, at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $14, $10, $11, $12, '', '', $13)`,
-		so.ID, p.item.ID, p.n, p.service, p.item.Action, p.step, itemState(so.State), len(p.steps)+gate(waits), graph, before, external, store.Micros(tx.Now()), p.arrows(items))
+	tx.Insert("INSERT INTO fulfilment_item (tenant, service_order, item, n, service, action, step, state, open_tasks, arrows, graph, before, external, ends_in, reason, at)",
+		so.ID, p.item.ID, p.n, p.service, p.item.Action, p.step, itemState(so.State), len(p.steps)+gate(waits), p.arrows(items), graph, before, external, "", "", store.Micros(tx.Now()))
 	return p.storeTasks(tx, so, items)
 }
 
@@ -446,9 +445,8 @@ func insertTask(tx *store.Tx, so *ServiceOrder, p *planned, id string, n int, do
 	if waits == 0 {
 		state = taskReady
 	}
-	tx.Queue(`INSERT INTO fulfilment_task (tenant, id, service_order, item, n, element, resource, desired, undo, undoing, waits_for, state, attempt, class, cause, evidence, at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, 0, '', '', '', $12)`,
-		id, so.ID, p.item.ID, n, do.Element, resource, desired, back, waits, state, store.Micros(tx.Now()))
+	tx.Insert("INSERT INTO fulfilment_task (tenant, id, service_order, item, n, element, resource, desired, undo, undoing, waits_for, state, attempt, class, cause, evidence, at)",
+		id, so.ID, p.item.ID, n, do.Element, resource, desired, back, 0, waits, state, 0, "", "", "", store.Micros(tx.Now()))
 	if waits > 0 {
 		return nil
 	}

@@ -222,7 +222,7 @@ func saveGraph(tx *store.Tx, old, n *node) error {
 			e.From, e.To, e.Type, e.Role, n.id)
 	}
 	for _, e := range without(now, was) {
-		tx.Queue("INSERT INTO inventory_edge (tenant, from_id, to_id, type, role, owner) VALUES ($1, $2, $3, $4, $5, $6)",
+		tx.Insert("INSERT INTO inventory_edge (tenant, from_id, to_id, type, role, owner)",
 			e.From, e.To, e.Type, e.Role, n.id)
 	}
 	return nil
@@ -231,12 +231,12 @@ func saveGraph(tx *store.Tx, old, n *node) error {
 // addNode keeps ids unique over services, resources and sites. Only an id that a
 // client chose can be taken; that of a new ULID is left to the primary key.
 func addNode(tx *store.Tx, n *node) error {
-	const insert = "INSERT INTO inventory_node (tenant, id, class, name) VALUES ($1, $2, $3, $4)"
+	const insert = "INSERT INTO inventory_node (tenant, id, class, name)"
 	if _, err := ulid.ParseStrict(n.id); err == nil {
-		tx.Queue(insert, n.id, n.class, n.name)
+		tx.Insert(insert, n.id, n.class, n.name)
 		return nil
 	}
-	added, err := tx.Exec(insert+" ON CONFLICT (tenant, id) DO NOTHING", n.id, n.class, n.name)
+	added, err := tx.Exec(insert+" VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, id) DO NOTHING", n.id, n.class, n.name)
 	if err != nil || added == 1 {
 		return err
 	}
