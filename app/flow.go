@@ -10,7 +10,8 @@ import (
 
 // score is which fact is heard by whom, both wings top to bottom. A hearer has
 // its own cursor and its own transaction; the facts of one key reach it in the
-// order they were told. docs/flow.md is drawn from here.
+// order they were told; Ahead is what a hearer reads at once for several of them.
+// docs/flow.md is drawn from here.
 func score(b *outbox.Bus) {
 	// The network has confirmed something of a service.
 	outbox.On(b, "subscription", subscription.Activate)
@@ -18,10 +19,12 @@ func score(b *outbox.Bus) {
 	outbox.On(b, "subscription", subscription.Suspend)
 	outbox.On(b, "subscription", subscription.Resume)
 	outbox.On(b, "subscription", subscription.Terminate)
+	outbox.Ahead(b, "subscription", subscription.Ahead)
 
 	// A service order item has ended, or waits for a person.
 	outbox.On(b, "order", order.ItemDone)
 	outbox.On(b, "order", order.FellOut)
+	outbox.Ahead(b, "order", order.Ahead)
 
 	// A product runs, changes, rests, ends: money begins and ends with it.
 	outbox.On(b, "billing", billing.Begin)
@@ -29,6 +32,7 @@ func score(b *outbox.Bus) {
 	outbox.On(b, "billing", billing.Suspend)
 	outbox.On(b, "billing", billing.Resume)
 	outbox.On(b, "billing", billing.End)
+	outbox.Ahead(b, "billing", billing.Ahead)
 
 	// The customer hears of it.
 	outbox.On(b, "communication", communication.Welcome)
@@ -37,4 +41,5 @@ func score(b *outbox.Bus) {
 	outbox.On(b, "communication", communication.Resumed)
 	outbox.On(b, "communication", communication.Goodbye)
 	outbox.On(b, "communication", communication.OrderFailed)
+	outbox.Ahead(b, "communication", communication.Ahead)
 }

@@ -28,7 +28,7 @@ func AccountFor(tx *store.Tx, customer string) (*BillingAccount, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := BillingAccounts.Select(tx, tmf.Where{"relatedParty.id": customer}, tmf.Page{Sort: "id"})
+	found, err := accountsOf(tx, customer)
 	if err != nil {
 		return nil, err
 	}
@@ -43,6 +43,7 @@ func AccountFor(tx *store.Tx, customer string) (*BillingAccount, error) {
 	}
 	a := &Account{AccountTerms: AccountTerms{Name: "Account of " + c.Name,
 		RelatedParty: []tmf.RelatedParty{{ID: c.ID, Name: c.Name, Href: c.Href, Role: "customer", ReferredType: "Customer"}}}}
+	delete(readAhead(tx).accounts, customer)
 	return a, BillingAccounts.Create(tx, a)
 }
 

@@ -13,12 +13,20 @@ import (
 	"tandem/kit/tmf"
 )
 
-const noteFact = `INSERT INTO billing_heard (tenant, product, what, service, at, heard_at) VALUES ($1, $2, $3, $4, $5, $6)
-	ON CONFLICT (tenant, product, what, service, at) DO NOTHING`
+const noteFact = "INSERT INTO billing_heard (tenant, product, what, service, at, heard_at)"
 
 // noted writes the fact down; fresh is false if it was heard before.
 func noted(tx *store.Tx, what, product, service string, at time.Time) (fresh bool, err error) {
-	n, err := tx.Exec(noteFact, product, what, service, store.Micros(at), store.Micros(tx.Now()))
+	if known := readAhead(tx); known.products[product] {
+		key := noteKey{product, what, service, store.Micros(at)}
+		if known.notes[key] {
+			return false, nil
+		}
+		known.notes[key] = true
+		tx.Insert(noteFact, product, what, service, key.at, store.Micros(tx.Now()))
+		return true, nil
+	}
+	n, err := tx.Exec(noteFact+" VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant, product, what, service, at) DO NOTHING", product, what, service, store.Micros(at), store.Micros(tx.Now()))
 	return n == 1, err
 }
 

@@ -171,8 +171,7 @@ func checkItem(_ *store.Tx, _, i *BillableItem) error {
 }
 
 const (
-	insertCharge = `INSERT INTO billing_charge (tenant, item, product, price, account, confirmed_by, from_at, to_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+	insertCharge = "INSERT INTO billing_charge (tenant, item, product, price, account, confirmed_by, from_at, to_at)"
 	updateCharge = `UPDATE billing_charge SET account = $3, to_at = $4 WHERE tenant = $1 AND item = $2`
 )
 
@@ -186,7 +185,8 @@ func savedItem(tx *store.Tx, old, i *BillableItem) error {
 		to = store.Micros(i.To)
 	}
 	if old == nil {
-		tx.Queue(insertCharge, i.ID, i.Product.ID, i.Price.ID, i.BillingAccount.ID, i.ConfirmedBy, store.Micros(i.From), to)
+		delete(readAhead(tx).billed, i.Product.ID)
+		tx.Insert(insertCharge, i.ID, i.Product.ID, i.Price.ID, i.BillingAccount.ID, i.ConfirmedBy, store.Micros(i.From), to)
 		return nil
 	}
 	tx.QueueOne(updateCharge, i.ID, i.BillingAccount.ID, to)
@@ -201,6 +201,9 @@ func onAccount(tx *store.Tx, account string) (n int64, err error) {
 
 // everBilled counts, by price, all items there ever were of a product.
 func everBilled(tx *store.Tx, product string) (map[string]int64, error) {
+	if out, ok := readAhead(tx).billed[product]; ok {
+		return out, nil
+	}
 	out := map[string]int64{}
 	rows, err := tx.Query("SELECT price, count(*) FROM billing_charge WHERE tenant = $1 AND product = $2 GROUP BY price", product)
 	_, err = store.Collect(rows, err, func(r store.Rows) (n int64, err error) {

@@ -1,10 +1,13 @@
 package communication
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"time"
 
 	"tandem/bss/catalog"
+	"tandem/bss/party"
 	"tandem/fact"
 	"tandem/kit/fault"
 	"tandem/kit/store"
@@ -16,6 +19,28 @@ func Welcome(tx *store.Tx, f fact.ProductActive) error {
 		return err
 	}
 	return about(tx, welcome, f.Product, f.Customer, f.At)
+}
+
+// Ahead reads at once what Welcome needs of several products.
+func Ahead(tx *store.Tx, facts []fact.ProductActive) error {
+	var products, notices, customers []string
+	for _, f := range facts {
+		products, customers = append(products, f.Product), append(customers, f.Customer)
+		notices = append(notices, Notice{Key: welcome + "." + f.Product}.id())
+	}
+	if err := recallAhead(tx, products); err != nil {
+		return err
+	}
+	if err := Messages.Fetch(tx, notices, false); err != nil {
+		return err
+	}
+	if err := Unsent.Fetch(tx, notices, false); err != nil {
+		return err
+	}
+	if err := Preferences.Fetch(tx, customers, false); err != nil {
+		return err
+	}
+	return party.ContactsAhead(tx, slices.DeleteFunc(customers, func(id string) bool { return id == "" }))
 }
 
 // Changed hears that a product was modified: later messages call it by its new
@@ -86,14 +111,52 @@ func remember(tx *store.Tx, product, offering string, resources []fact.Resource)
 			number = r.Value
 		}
 	}
-	_, err := tx.Exec(rememberSubject, product, name, number)
+	tx.Queue(rememberSubject, product, name, number)
+	if known := subjects(tx); known[product] != nil {
+		was := known[product]
+		known[product] = &subject{cmp.Or(name, was.name), cmp.Or(number, was.number)}
+	}
+	return nil
+}
+
+// subject is how a product is called.
+type subject struct{ name, number string }
+
+type subjectsKey struct{ tenant string }
+
+// subjects are those that were read ahead, by product.
+func subjects(tx *store.Tx) map[string]*subject {
+	v, err := tx.Shared(subjectsKey{tx.Tenant()}, func() (any, error) { return map[string]*subject{}, nil })
+	if err != nil {
+		panic(err) // the maker above never fails
+	}
+	return v.(map[string]*subject)
+}
+
+func recallAhead(tx *store.Tx, products []string) error {
+	args := store.Padded(products)
+	rows, err := tx.Query("SELECT product, name, number FROM communication_subject WHERE tenant = $1 AND product IN ("+store.In(2, len(args))+")", args...)
+	known := subjects(tx)
+	for _, id := range products {
+		known[id] = &subject{}
+	}
+	_, err = store.Collect(rows, err, func(r store.Rows) (id string, err error) {
+		var s subject
+		err = r.Scan(&id, &s.name, &s.number)
+		known[id] = &s
+		return id, err
+	})
 	return err
 }
 
 // recall is the name of a product, its id if it has none, and its number in
 // brackets if it has one.
 func recall(tx *store.Tx, product string) (name, number string, err error) {
-	err = tx.Row("SELECT name, number FROM communication_subject WHERE tenant = $1 AND product = $2", product).Scan(&name, &number)
+	if s := subjects(tx)[product]; s != nil {
+		name, number = s.name, s.number
+	} else {
+		err = tx.Row("SELECT name, number FROM communication_subject WHERE tenant = $1 AND product = $2", product).Scan(&name, &number)
+	}
 	if err == store.ErrNotFound {
 		err = nil
 	}

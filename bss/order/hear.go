@@ -39,6 +39,15 @@ func ItemDone(tx *store.Tx, f fact.ServiceOrderItemDone) error {
 	return endHalfBuilt(tx, o, f.ServiceOrder)
 }
 
+// Ahead reads at once the orders of which several items have ended.
+func Ahead(tx *store.Tx, facts []fact.ServiceOrderItemDone) error {
+	var ids []string
+	for _, f := range facts {
+		ids = append(ids, f.External.Order)
+	}
+	return ProductOrders.Fetch(tx, ids, true)
+}
+
 // endHalfBuilt takes out of the network what was built for products that could
 // not be built as a whole: nobody would ever pay for it.
 func endHalfBuilt(tx *store.Tx, o *ProductOrder, serviceOrder string) error {

@@ -708,8 +708,8 @@ func (p *placing) begin() error {
 		return err
 	}
 	for _, l := range p.lines {
-		p.tx.Queue("INSERT INTO order_line (tenant, product_order, line, lines, item, action, product, service_order, state, reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', '')",
-			o.ID, l.id, len(p.lines), l.item, l.action, l.product, p.service.ID)
+		p.tx.Insert("INSERT INTO order_line (tenant, product_order, line, lines, item, action, product, service_order, state, reason)",
+			o.ID, l.id, len(p.lines), l.item, l.action, l.product, p.service.ID, "open", "")
 	}
 	outbox.Tell(p.tx, fact.OrderPlaced{Order: o.ID})
 	return nil

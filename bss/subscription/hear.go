@@ -88,13 +88,70 @@ func hear(tx *store.Tx, n news) error {
 	return nil
 }
 
-const noteFact = `INSERT INTO subscription_history (tenant, product, service, what, at, heard_at) VALUES ($1, $2, $3, $4, $5, $6)
-	ON CONFLICT (tenant, product, service, what, at) DO NOTHING`
+const noteFact = "INSERT INTO subscription_history (tenant, product, service, what, at, heard_at)"
 
 // noted writes the fact to the history; fresh is false if it is there already.
 func noted(tx *store.Tx, n news) (fresh bool, err error) {
-	rows, err := tx.Exec(noteFact, n.product, n.service, n.what, store.Micros(n.at), store.Micros(tx.Now()))
+	if heard := heardBefore(tx); heard.products[n.product] {
+		key := noteKey{n.product, n.service, n.what, store.Micros(n.at)}
+		if heard.notes[key] {
+			return false, nil
+		}
+		heard.notes[key] = true
+		tx.Insert(noteFact, n.product, n.service, n.what, key.at, store.Micros(tx.Now()))
+		return true, nil
+	}
+	rows, err := tx.Exec(noteFact+" VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant, product, service, what, at) DO NOTHING",
+		n.product, n.service, n.what, store.Micros(n.at), store.Micros(tx.Now()))
 	return rows == 1, err
+}
+
+// heard is the history of the products that were read ahead. Nobody else writes it
+// meanwhile: whoever hears holds the cursor.
+type heard struct {
+	products map[string]bool
+	notes    map[noteKey]bool
+}
+
+type noteKey struct {
+	product, service, what string
+	at                     int64
+}
+
+type heardKey struct{ tenant string }
+
+func heardBefore(tx *store.Tx) heard {
+	v, err := tx.Shared(heardKey{tx.Tenant()}, func() (any, error) { return heard{map[string]bool{}, map[noteKey]bool{}}, nil })
+	if err != nil {
+		panic(err) // the maker above never fails
+	}
+	return v.(heard)
+}
+
+// Ahead reads at once what Activate needs of several services.
+func Ahead(tx *store.Tx, facts []fact.ServiceActive) error {
+	var ids []string
+	for _, f := range facts {
+		ids = append(ids, f.External.Product)
+	}
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	if err := Products.Fetch(tx, ids, true); err != nil {
+		return err
+	}
+	args := store.Padded(ids)
+	rows, err := tx.Query("SELECT product, service, what, at FROM subscription_history WHERE tenant = $1 AND product IN ("+store.In(2, len(args))+")", args...)
+	notes, err := store.Collect(rows, err, func(r store.Rows) (k noteKey, err error) {
+		err = r.Scan(&k.product, &k.service, &k.what, &k.at)
+		return k, err
+	})
+	known := heardBefore(tx)
+	for _, k := range notes {
+		known.notes[k] = true
+	}
+	for _, id := range ids {
+		known.products[id] = true
+	}
+	return err
 }
 
 // service finds or adds the reference to a service.
