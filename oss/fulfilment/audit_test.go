@@ -68,6 +68,29 @@ func TestWhatStandsIsTheNewestThatWasConfirmed(t *testing.T) {
 	})
 }
 
+// The clock of the node that confirms an order may be behind that of the node that
+// confirmed the one before.
+func TestWhatStandsIsTheNewestByWhateverClock(t *testing.T) {
+	each(t, func(w *wing) {
+		line := serviceOf(w.through(add("1", "line")), 0)
+		w.through(modify("1", line, "", truth("data", false)))
+		for range 2 {
+			w.pass(-10 * time.Second)
+			w.through(modify("1", line, "", truth("voice", false)))
+		}
+		w.through(modify("1", line, "", truth("data", true)))
+		w.has(imsi(0) + " " + number(0) + " cs=false ps=true")
+		if all := w.standing(); len(all) != 1 || all[0].Intents[0].Attributes["cs"] != "false" || all[0].Intents[0].Attributes["ps"] != "true" {
+			w.Errorf("standing %+v", all)
+		}
+		w.pass(-time.Hour)
+		w.through(remove("1", line))
+		if all := w.standing(); len(all) != 0 {
+			w.Errorf("standing %+v", all)
+		}
+	})
+}
+
 // Whatever keeps an order going is taken away behind everybody's back, and Stuck
 // says what is missing.
 func TestAnOrderThatStandsStillSaysWhy(t *testing.T) {

@@ -89,10 +89,20 @@ func complete(tx *store.Tx, it itemRow) error {
 	return it.end(tx, Completed, "")
 }
 
+// behindBuilt is now ($6), or behind what was built before if the clock of the node
+// that did was ahead: the newest is the last, whoever's clock says what. The claim on
+// the service keeps others from building meanwhile.
+const behindBuilt = `(SELECT CASE WHEN max(b.at) >= $6 THEN max(b.at) + 1 ELSE $6 END FROM fulfilment_item b
+	WHERE b.tenant = $1 AND b.service = fulfilment_item.service AND b.state = 'completed')`
+
 // end writes an item's final state and lets the order and the items that wait
 // for it go on.
 func (it itemRow) end(tx *store.Tx, state, reason string) error {
-	tx.QueueOne("UPDATE fulfilment_item SET state = $4, reason = $5, at = $6 WHERE tenant = $1 AND service_order = $2 AND item = $3",
+	at := "$6"
+	if it.step != stepActivate {
+		at = behindBuilt
+	}
+	tx.QueueOne("UPDATE fulfilment_item SET state = $4, reason = $5, at = "+at+" WHERE tenant = $1 AND service_order = $2 AND item = $3",
 		it.order, it.item, state, reason, store.Micros(tx.Now()))
 	if it.step != stepActivate {
 		tx.Queue("DELETE FROM fulfilment_claim WHERE tenant = $1 AND service = $2 AND service_order = $3", it.service, it.order)
@@ -176,6 +186,9 @@ func retire(tx *store.Tx, p *Part) error {
 	if p.Kind == spec.Service {
 		_, err := inventory.Services.Edit(tx, p.ID, func(s *inventory.Service) error {
 			s.State, s.EndDate = ServiceTerminated, tx.Now()
+			if s.EndDate.Before(s.StartDate) { // the clock of another node
+				s.EndDate = s.StartDate
+			}
 			s.SupportingResource, s.SupportingService = nil, nil
 			return nil
 		})
