@@ -87,8 +87,9 @@ func storeItems(tx *store.Tx, so *ServiceOrder, items []*planned) error {
 			return err
 		}
 	}
-	if so.State == Acknowledged {
-		return nil // its day has not come
+	idle := slices.ContainsFunc(items, func(p *planned) bool { return len(p.steps) == 0 && len(p.after) == 0 })
+	if so.State == Acknowledged || !idle {
+		return nil // its day has not come, or there is something to do for each
 	}
 	return completeIdle(tx, so.ID)
 }

@@ -121,6 +121,9 @@ func (it itemRow) end(tx *store.Tx, state, reason string) error {
 
 // apply brings services and resources in the inventory to what now runs.
 func (it itemRow) apply(tx *store.Tx) error {
+	if err := inventory.Services.Fetch(tx, it.services(), true); err != nil {
+		return err
+	}
 	for i := len(partsOf(it.graph)) - 1; i >= 0; i-- { // children first: parents refer to them
 		p := &it.graph.Parts[i]
 		if err := it.applyPart(tx, p, it.before.same(p)); err != nil {
@@ -136,6 +139,18 @@ func (it itemRow) apply(tx *store.Tx) error {
 		}
 	}
 	return nil
+}
+
+// services are the ids of the services of the item, before and after.
+func (it itemRow) services() (ids []string) {
+	for _, g := range []*Graph{it.graph, it.before} {
+		for _, p := range partsOf(g) {
+			if p.Kind == spec.Service {
+				ids = append(ids, p.ID)
+			}
+		}
+	}
+	return ids
 }
 
 // applyPart writes one part that exists after the item.

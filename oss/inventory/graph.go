@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/oklog/ulid/v2"
@@ -99,7 +100,7 @@ func (n *node) checkStatements(tx *store.Tx, old *node) error {
 			return fault.BadInput("mandatoryAttributeMissing", "%s.id is required", s.where)
 		case s.other == n.id:
 			return fault.BadInput("cycle", "%s: nothing can be related to itself", s.where)
-		case !old.said(s):
+		case !old.said(s) && newNodes(tx)[s.other] == "":
 			ids = append(ids, s.other)
 		}
 	}
@@ -107,6 +108,7 @@ func (n *node) checkStatements(tx *store.Tx, old *node) error {
 	if err != nil {
 		return err
 	}
+	maps.Copy(classes, newNodes(tx))
 	for _, s := range n.says {
 		if old.said(s) {
 			continue
@@ -234,6 +236,7 @@ func addNode(tx *store.Tx, n *node) error {
 	const insert = "INSERT INTO inventory_node (tenant, id, class, name)"
 	if _, err := ulid.ParseStrict(n.id); err == nil {
 		tx.Insert(insert, n.id, n.class, n.name)
+		newNodes(tx)[n.id] = n.class
 		return nil
 	}
 	added, err := tx.Exec(insert+" VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, id) DO NOTHING", n.id, n.class, n.name)
@@ -245,6 +248,18 @@ func addNode(tx *store.Tx, n *node) error {
 		return err
 	}
 	return fault.Clash("idTaken", "The id %q belongs to a %s already", n.id, class)
+}
+
+type newNodesKey struct{ tenant string }
+
+// newNodes are those that the transaction has added, with their class: what it says
+// of them need not be looked up.
+func newNodes(tx *store.Tx) map[string]string {
+	v, err := tx.Shared(newNodesKey{tx.Tenant()}, func() (any, error) { return map[string]string{}, nil })
+	if err != nil {
+		panic(err) // the maker above never fails
+	}
+	return v.(map[string]string)
 }
 
 // dropNode refuses while others say something of the node.
@@ -263,6 +278,7 @@ func dropNode(tx *store.Tx, old *node) error {
 		return err
 	}
 	tx.Queue("DELETE FROM inventory_node WHERE tenant = $1 AND id = $2", old.id)
+	delete(newNodes(tx), old.id)
 	return nil
 }
 
