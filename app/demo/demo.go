@@ -65,7 +65,9 @@ func New(a *app.App, token string) *Demo { return &Demo{app: a, token: token} }
 
 func scope(tenant string) store.Scope { return store.Scope{Tenant: tenant, Actor: "system:demo"} }
 
-// Seed makes the operator, once: on a store that has it, it changes nothing.
+// Seed makes the operator, once: on a store that has it, it changes nothing. Each of
+// its steps is a transaction and knows itself done, so that one that was ended before
+// its end goes on where it was.
 func (d *Demo) Seed(ctx context.Context) error {
 	if err := d.host(ctx); err != nil {
 		return fmt.Errorf("demo host: %w", err)
@@ -149,10 +151,8 @@ func (d *Demo) brand(ctx context.Context, b Brand) error {
 	if err != nil {
 		return err
 	}
-	seeded := false
 	err = d.app.DB.Write(ctx, scope(b.ID), func(tx *store.Tx) error {
-		n, err := party.Customers.Count(tx, nil)
-		if seeded = n > 0; err != nil || seeded {
+		if n, err := inventory.ResourcePools.Count(tx, nil); err != nil || n > 0 {
 			return err
 		}
 		if err := mobile.Install(tx); err != nil {
@@ -163,7 +163,7 @@ func (d *Demo) brand(ctx context.Context, b Brand) error {
 		}
 		return mobile.AddCards(tx, d.app.Sealer, cards(b, stockEach))
 	})
-	if err != nil || seeded {
+	if err != nil {
 		return err
 	}
 	for n := 0; n < customersEach; n += batch {
@@ -196,7 +196,11 @@ var (
 // CustomerID of the n-th customer of a brand.
 func CustomerID(n int) string { return fmt.Sprintf("customer-%04d", n) }
 
+// customers makes those from and up to a number, unless they are there.
 func customers(tx *store.Tx, b Brand, from, to int) error {
+	if n, err := party.Customers.Count(tx, tmf.Where{"id": CustomerID(from)}); err != nil || n > 0 {
+		return err
+	}
 	for n := from; n < to; n++ {
 		g, f := given[n%len(given)], family[n/len(given)%len(family)]
 		p := &party.Individual{GivenName: g, FamilyName: f, FullName: g + " " + f}
