@@ -43,17 +43,17 @@ type element struct {
 }
 
 func (a *App) elementRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("GET "+networkBase, a.element(tmf.VerbRead, listElements))
-	mux.HandleFunc("PUT "+networkBase+"/{name}", a.element(tmf.VerbUpdate, putElement))
-	mux.HandleFunc("DELETE "+networkBase+"/{name}", a.element(tmf.VerbDelete, deleteElement))
-	mux.HandleFunc("PUT "+networkBase+"/{name}/grant/{tenant}", a.element(tmf.VerbUpdate, putGrant))
-	mux.HandleFunc("DELETE "+networkBase+"/{name}/grant/{tenant}", a.element(tmf.VerbUpdate, deleteGrant))
+	mux.Handle("GET "+networkBase, a.element(tmf.VerbRead, listElements))
+	mux.Handle("PUT "+networkBase+"/{name}", a.element(tmf.VerbUpdate, putElement))
+	mux.Handle("DELETE "+networkBase+"/{name}", a.element(tmf.VerbDelete, deleteElement))
+	mux.Handle("PUT "+networkBase+"/{name}/grant/{tenant}", a.element(tmf.VerbUpdate, putGrant))
+	mux.Handle("DELETE "+networkBase+"/{name}/grant/{tenant}", a.element(tmf.VerbUpdate, deleteGrant))
 }
 
 // element answers a request that do carries out in one transaction; who may has
 // the permission for element of the API "network".
-func (a *App) element(verb string, do elementVerb) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
+func (a *App) element(verb string, do elementVerb) http.Handler {
+	return a.admitted(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out, err := a.elementAnswer(w, r, verb, do)
 		if err != nil {
 			tmf.WriteError(w, r, err)
@@ -65,7 +65,7 @@ func (a *App) element(verb string, do elementVerb) http.HandlerFunc {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.MarshalWrite(w, out) // the client went away: nobody is left to tell
-	}
+	}))
 }
 
 func (a *App) elementAnswer(w http.ResponseWriter, r *http.Request, verb string, do elementVerb) (out any, err error) {
@@ -115,37 +115,82 @@ func listElements(tx *store.Tx, _ *http.Request, _ element) (any, error) {
 	return out, err
 }
 
+// was is an element of the tenant of tx as it stands, for the audit; nil if there is none.
+func was(tx *store.Tx, name string) (any, error) {
+	all, err := listElements(tx, nil, element{})
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range all.([]element) {
+		if e.Name == name && e.Owner == tx.Tenant() {
+			return e, nil
+		}
+	}
+	return nil, nil
+}
+
+// granted is what the tenant of tx has granted of an element, for the audit; nil for
+// nothing.
+func granted(tx *store.Tx, name, grantee string) (any, error) {
+	all, err := activation.Elements(tx.As(store.Scope{Tenant: grantee, Actor: tx.Actor()}))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range all {
+		if e.Name == name && e.Owner == tx.Tenant() {
+			return map[string]string{"element": name, "tenant": grantee, "prefix": e.Prefix}, nil
+		}
+	}
+	return nil, nil
+}
+
 func putElement(tx *store.Tx, r *http.Request, in element) (any, error) {
 	e := activation.Element{Name: r.PathValue("name"), Type: in.Type, Address: in.Address, VTY: in.VTY, Rate: in.Rate,
 		Concurrency: in.Concurrency, Enabled: in.Enabled, Note: in.Note}
+	before, err := was(tx, e.Name)
+	if err != nil {
+		return nil, err
+	}
 	if err := activation.SaveElement(tx, e); err != nil {
 		return nil, err
 	}
 	in.Name, in.Owner = e.Name, tx.Tenant()
-	return in, access.Audit(tx, "element.put", "element:"+e.Name, nil, in)
+	return in, access.Audit(tx, "element.put", "element:"+e.Name, before, in)
 }
 
 func deleteElement(tx *store.Tx, r *http.Request, _ element) (any, error) {
 	name := r.PathValue("name")
+	before, err := was(tx, name)
+	if err != nil {
+		return nil, err
+	}
 	if err := activation.RemoveElement(tx, name); err != nil {
 		return nil, err
 	}
-	return nil, access.Audit(tx, "element.delete", "element:"+name, nil, nil)
+	return nil, access.Audit(tx, "element.delete", "element:"+name, before, nil)
 }
 
 func putGrant(tx *store.Tx, r *http.Request, in element) (any, error) {
 	name, tenant, prefix := r.PathValue("name"), r.PathValue("tenant"), in.Prefix
+	before, err := granted(tx, name, tenant)
+	if err != nil {
+		return nil, err
+	}
 	if err := activation.Grant(tx, name, tenant, prefix); err != nil {
 		return nil, err
 	}
 	grant := map[string]string{"element": name, "tenant": tenant, "prefix": prefix}
-	return grant, access.Audit(tx, "element.grant", "element:"+name, nil, grant)
+	return grant, access.Audit(tx, "element.grant", "element:"+name, before, grant)
 }
 
 func deleteGrant(tx *store.Tx, r *http.Request, _ element) (any, error) {
 	name, tenant := r.PathValue("name"), r.PathValue("tenant")
+	before, err := granted(tx, name, tenant)
+	if err != nil {
+		return nil, err
+	}
 	if err := activation.Revoke(tx, name, tenant); err != nil {
 		return nil, err
 	}
-	return nil, access.Audit(tx, "element.revoke", "element:"+name, map[string]string{"tenant": tenant}, nil)
+	return nil, access.Audit(tx, "element.revoke", "element:"+name, before, nil)
 }

@@ -21,13 +21,14 @@ func (a *App) routes() http.Handler {
 	mux.Handle("/tmf-api/", a.API)
 	mux.Handle("/tandem-api/", a.API)
 	mux.HandleFunc("GET /tmf-api", a.index)
-	mux.HandleFunc("POST "+stockRoute, a.postCards)
+	mux.Handle("POST "+stockRoute, a.admitted(http.HandlerFunc(a.postCards)))
+	mux.Handle("POST "+setupRoute, a.admitted(http.HandlerFunc(a.setUpMobile)))
 	a.elementRoutes(mux)
-	mux.Handle("/access/", a.Guard.Handler())
-	mux.Handle("/transfer/", transfer.Handler(filepath.Join(a.Data, "transfer"), a.fetcher))
+	mux.Handle("/access/", a.admitted(a.Guard.Handler()))
+	mux.Handle("/transfer/", a.admitted(transfer.Handler(filepath.Join(a.Data, "transfer"), a.fetcher)))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, "alive") })
 	mux.HandleFunc("GET /readyz", a.readyz)
-	mux.HandleFunc("GET /verify/v1/report", a.report)
+	mux.Handle("GET /verify/v1/report", a.admitted(http.HandlerFunc(a.report)))
 	mux.Handle("GET /metrics", a.metrics.handler(a))
 	mux.HandleFunc("GET /{$}", a.welcome)
 	if a.Profile {
@@ -72,6 +73,20 @@ func (a *App) index(w http.ResponseWriter, r *http.Request) {
 
 func (a *App) welcome(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, "Tandem. The APIs are listed at /tmf-api, the node's state is at /readyz and /metrics.")
+}
+
+// admitted counts a request against its tenant's rate, as the API server does with its
+// own. Whom it does not know, next refuses.
+func (a *App) admitted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, err := a.Guard.Authenticate(r); err == nil {
+			if err := a.API.Admit(w, c.Tenant); err != nil {
+				tmf.WriteError(w, r, err)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // authenticate turns access control's caller into the machine's.

@@ -75,6 +75,12 @@ func Install(tx *store.Tx) error {
 	return nil
 }
 
+// Kinds are those of which Install makes resources.
+func Kinds() []tmf.Mounted {
+	return []tmf.Mounted{&inventory.ResourcePools, &spec.ResourceSpecifications, &spec.ServiceSpecifications,
+		&catalog.Specs, &catalog.Categories, &catalog.OfferingPrices, &catalog.Offerings}
+}
+
 func (e entry) create(tx *store.Tx) error {
 	switch e.Kind {
 	case "resourceSpecification":

@@ -111,3 +111,41 @@ func TestTransferDoesWhatItsActorMayDo(t *testing.T) {
 		r.must(404, boss.do("GET", base+"productOfferingPrice/cheap", nil))
 	})
 }
+
+// What is done to elements is told with what it was before.
+func TestTheAuditOfElementsSaysWhatWasBefore(t *testing.T) {
+	each(t, func(r *rig) {
+		w := r.admin("alpha", "noc")
+		const route = "/tandem-api/network/v1/element/east"
+		put := func(address string) {
+			r.must(200, w.do("PUT", route, map[string]any{"type": "osmo-hlr", "address": address, "vty": address, "enabled": false}))
+		}
+		put("192.0.2.1:4259")
+		put("192.0.2.2:4259")
+		r.must(200, w.do("PUT", route+"/grant/beta", map[string]any{"prefix": "26201"}))
+		r.must(200, w.do("PUT", route+"/grant/beta", map[string]any{"prefix": "26202"}))
+		r.must(204, w.do("DELETE", route+"/grant/beta", nil))
+		r.must(204, w.do("DELETE", route, nil))
+		for _, c := range []struct {
+			action, attr string
+			before       []any
+		}{
+			{"element.put", "address", []any{nil, "192.0.2.1:4259"}},
+			{"element.grant", "prefix", []any{nil, "26201"}},
+			{"element.revoke", "prefix", []any{"26202"}},
+			{"element.delete", "address", []any{"192.0.2.2:4259"}},
+		} {
+			lines := r.audited(c.action)
+			if len(lines) != len(c.before) {
+				t.Errorf("%s: %v", c.action, lines)
+				continue
+			}
+			for i, want := range c.before {
+				before, _ := lines[i]["before"].(map[string]any)
+				if before[c.attr] != want {
+					t.Errorf("%s %d: before is %v, want %v", c.action, i, before, want)
+				}
+			}
+		}
+	})
+}

@@ -103,7 +103,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, a *mountedAPI, re
 		WriteError(w, r, err)
 		return
 	}
-	if !s.admit(w, caller.Tenant) {
+	if err := s.Admit(w, caller.Tenant); err != nil {
+		WriteError(w, r, err)
 		return
 	}
 	if !utf8.ValidString(rest) || strings.ContainsRune(rest, 0) {
@@ -127,10 +128,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, a *mountedAPI, re
 	}
 }
 
-// admit applies the tenant's request rate.
-func (s *Server) admit(w http.ResponseWriter, tenant string) bool {
+// Admit counts a request against the tenant's rate; fault.TooMany if that is used up,
+// and the answer's headers say until when.
+func (s *Server) Admit(w http.ResponseWriter, tenant string) error {
 	if s.opt.Rate <= 0 {
-		return true
+		return nil
 	}
 	s.mu.Lock()
 	l := s.rates[tenant]
@@ -140,14 +142,13 @@ func (s *Server) admit(w http.ResponseWriter, tenant string) bool {
 	}
 	s.mu.Unlock()
 	if l.Allow() {
-		return true
+		return nil
 	}
 	w.Header().Set("Retry-After", "1")
 	w.Header().Set("X-Rate-Limit-Limit", strconv.Itoa(int(s.opt.Rate)))
 	w.Header().Set("X-Rate-Limit-Remaining", "0")
 	w.Header().Set("X-Rate-Limit-Reset", strconv.FormatInt(time.Now().Add(time.Second).Unix(), 10))
-	writeError(w, http.StatusTooManyRequests, "tooManyRequests", "The request rate of this tenant is used up; try again in a second")
-	return false
+	return fault.New(fault.TooMany, "tooManyRequests", "The request rate of this tenant is used up; try again in a second")
 }
 
 // call is one request to one kind.

@@ -1,0 +1,113 @@
+package app_test
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"tandem/app"
+	"tandem/kit/store"
+	"tandem/kit/store/storetest"
+	"tandem/oss/activation"
+)
+
+const superuser = "a-superuser-token-for-tests"
+
+// each runs f with the config of a node on either store.
+func each(t *testing.T, f func(t *testing.T, c app.Config)) {
+	for _, engine := range []store.Dialect{store.SQLite, store.Postgres} {
+		t.Run(engine.String(), func(t *testing.T) {
+			f(t, app.Config{Data: t.TempDir(), Database: storetest.Config(t, engine).URL, Tenant: "host", AdminToken: superuser,
+				Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		})
+	}
+}
+
+// open is a node that is stopped with the test.
+func open(t *testing.T, c app.Config) *app.App {
+	t.Helper()
+	a, err := app.New(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Stop)
+	return a
+}
+
+func ask(a *app.App, tenant, method, path, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+superuser)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Tandem-Tenant", tenant)
+	w := httptest.NewRecorder()
+	a.Handler().ServeHTTP(w, r)
+	return w
+}
+
+// No face of the node is outside of the rate of a tenant.
+func TestEveryFaceCountsAgainstTheRate(t *testing.T) {
+	for _, path := range []string{"GET /tmf-api/party/v4/individual", "GET /tandem-api/network/v1/element", "POST /tandem-api/stock/v1/simCard",
+		"POST /tandem-api/setup/v1/mobile", "GET /access/v1/me", "GET /transfer/x.json", "GET /verify/v1/report"} {
+		t.Run(path, func(t *testing.T) {
+			a := open(t, app.Config{Data: t.TempDir(), Tenant: "host", AdminToken: superuser, Rate: 2, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+			method, path, _ := strings.Cut(path, " ")
+			for n := range 3 {
+				w := ask(a, "host", method, path, "{}")
+				if refused := w.Code == http.StatusTooManyRequests; refused != (n == 2) {
+					t.Errorf("request %d: %d %s", n+1, w.Code, w.Body)
+				}
+			}
+		})
+	}
+}
+
+// A brand is set up over the node's own API, once.
+func TestABrandIsSetUpByItsAdministrator(t *testing.T) {
+	each(t, func(t *testing.T, c app.Config) {
+		a := open(t, c)
+		for _, s := range []struct {
+			tenant, method, path, body string
+			want                       int
+		}{
+			{"host", "POST", "/access/v1/tenants", `{"id":"bluebird","name":"Bluebird"}`, 201},
+			{"bluebird", "POST", "/tandem-api/setup/v1/mobile", "", 204},
+			{"bluebird", "POST", "/tandem-api/setup/v1/mobile", "", 409},
+			{"bluebird", "POST", "/tmf-api/resourcePoolManagement/v1/push", `{"resourcePool":{"id":"msisdn"},"first":"46700000000","last":"46700000999"}`, 201},
+			{"bluebird", "GET", "/tmf-api/productCatalogManagement/v4/productOffering/mobile-flat-m", "", 200},
+			{"host", "GET", "/tmf-api/productCatalogManagement/v4/productOffering/mobile-flat-m", "", 404},
+		} {
+			if w := ask(a, s.tenant, s.method, s.path, s.body); w.Code != s.want {
+				t.Errorf("%s %s: %d %s, want %d", s.method, s.path, w.Code, w.Body, s.want)
+			}
+		}
+	})
+}
+
+// The lab takes the name of no element that somebody has configured.
+func TestTheLabLeavesARealElementAlone(t *testing.T) {
+	each(t, func(t *testing.T, c app.Config) {
+		a := open(t, c)
+		if w := ask(a, "host", "PUT", "/tandem-api/network/v1/element/hlr", `{"type":"osmo-hlr","address":"192.0.2.1:4259","vty":"192.0.2.1:4258","enabled":false}`); w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		a.Stop()
+		c.Lab = true
+		a = open(t, c)
+		if err := a.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		err := a.DB.Read(t.Context(), store.Scope{Tenant: "host"}, func(tx *store.Tx) error {
+			e, err := activation.Resolve(tx, "hlr")
+			if e.Address != "192.0.2.1:4259" || e.Enabled {
+				t.Errorf("the element is now %+v", e)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
