@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tandem/app/mobile"
 	"tandem/bss/billing"
 	"tandem/bss/catalog"
 	"tandem/bss/communication"
@@ -290,7 +291,17 @@ func (a *App) startLab(ctx context.Context) error {
 	a.Lab = h
 	a.push(func() { h.Close() })
 	return a.DB.Write(ctx, store.Scope{Tenant: a.Tenant, Actor: "system:lab"}, func(tx *store.Tx) error {
-		return activation.SaveElement(tx, activation.Element{Name: "hlr", Type: "osmo-hlr", Address: h.Addr(), VTY: h.VTYAddr(),
+		known, err := activation.Elements(tx)
+		if err != nil {
+			return err
+		}
+		for _, e := range known {
+			if e.Name == mobile.Element && e.Owner == a.Tenant && e.Note != labNote {
+				a.Log.Warn("the lab's HLR is not used: the host has named an element hlr itself", "address", e.Address)
+				return nil
+			}
+		}
+		return activation.SaveElement(tx, activation.Element{Name: mobile.Element, Type: "osmo-hlr", Address: h.Addr(), VTY: h.VTYAddr(),
 			Enabled: true, Note: labNote})
 	})
 }
