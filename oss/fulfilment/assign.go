@@ -25,10 +25,10 @@ const poolsQuarantine = -1
 
 // assign gives the parts of a target graph that come from pools their values:
 // those asked for, those that held has already (the first graph counts), or the
-// next free ones; tells the parts on elements what was assigned beside them; and
+// next it may draw; tells the parts on elements what was assigned beside them; and
 // claims their places there. Reservations and claims are made in the transaction of the plan, in the name of the root service, for an
 // order that begins at start.
-func assign(tx *store.Tx, target *Graph, start time.Time, held ...*Graph) error {
+func assign(tx *store.Tx, target *Graph, draw inventory.Draw, start time.Time, held ...*Graph) error {
 	holder, until := target.Root().ID, startAt(tx, start).Add(reservedFor)
 	for i := range target.Parts {
 		p := &target.Parts[i]
@@ -41,11 +41,11 @@ func assign(tx *store.Tx, target *Graph, start time.Time, held ...*Graph) error 
 		var err error
 		switch kind, isNumber := strings.CutPrefix(p.Category, numberPrefix); {
 		case isNumber:
-			err = assignNumber(tx, kind, holder, until, had, p)
+			err = assignNumber(tx, draw, kind, holder, until, had, p)
 		case p.Category == simCategory:
-			err = assignSIM(tx, holder, until, had, p)
+			err = assignSIM(tx, draw, holder, until, had, p)
 		case p.ownsCard():
-			err = assignCard(tx, holder, until, had, p)
+			err = assignCard(tx, draw, holder, until, had, p)
 		}
 		if err != nil {
 			return err
@@ -64,6 +64,23 @@ func assign(tx *store.Tx, target *Graph, start time.Time, held ...*Graph) error 
 	return nil
 }
 
+// reservation is the @referredType of a supporting resource that is one of TMF685.
+const reservation = "Reservation"
+
+// draw is what an item may draw on: the reservations it names, and what is reserved
+// for the parties of its order.
+func (so *ServiceOrder) draw(s *Service) (d inventory.Draw) {
+	for _, r := range s.Supporting {
+		if r.ReferredType == reservation {
+			d.Reservations = append(d.Reservations, r.ID)
+		}
+	}
+	for _, r := range slices.Concat(so.RelatedParty, s.RelatedParty) {
+		d.Parties = append(d.Parties, r.ID)
+	}
+	return d
+}
+
 // holding is the first of the parts that has the value wanted, or any if none is.
 func holding(had []*Part, name, want string) *Part {
 	for _, was := range had {
@@ -74,27 +91,27 @@ func holding(had []*Part, name, want string) *Part {
 	return nil
 }
 
-func assignNumber(tx *store.Tx, kind, holder string, until time.Time, had []*Part, p *Part) error {
+func assignNumber(tx *store.Tx, draw inventory.Draw, kind, holder string, until time.Time, had []*Part, p *Part) error {
 	want := p.value(kind)
 	if was := holding(had, kind, want); was != nil {
 		p.set(kind, was.value(kind))
 		return nil
 	}
-	got, err := inventory.Reserve(tx, kind, p.value("pool"), want, holder, until)
+	got, err := draw.Reserve(tx, kind, p.value("pool"), want, holder, until)
 	if err == nil {
 		p.set(kind, got)
 	}
 	return err
 }
 
-func assignSIM(tx *store.Tx, holder string, until time.Time, had []*Part, p *Part) error {
+func assignSIM(tx *store.Tx, draw inventory.Draw, holder string, until time.Time, had []*Part, p *Part) error {
 	want := p.value("iccid")
 	if was := holding(had, "iccid", want); was != nil {
 		p.set("iccid", was.value("iccid"))
 		p.set("imsi", was.value("imsi"))
 		return nil
 	}
-	sim, err := inventory.ReserveSIM(tx, p.value("pool"), want, holder, until)
+	sim, err := draw.ReserveSIM(tx, p.value("pool"), want, holder, until)
 	if err == nil {
 		p.set("iccid", sim.ICCID)
 		p.set("imsi", sim.IMSI)
@@ -111,7 +128,7 @@ func (p *Part) ownsCard() bool {
 
 // assignCard reserves the card of an entry's key. A key that no card of the stock
 // has stands for itself, without keys to authenticate it.
-func assignCard(tx *store.Tx, holder string, until time.Time, had []*Part, p *Part) error {
+func assignCard(tx *store.Tx, draw inventory.Draw, holder string, until time.Time, had []*Part, p *Part) error {
 	imsi, iccid := p.value("imsi"), p.value("iccid")
 	sim, err := inventory.SIMByIMSI(tx, imsi)
 	switch {
@@ -126,7 +143,7 @@ func assignCard(tx *store.Tx, holder string, until time.Time, had []*Part, p *Pa
 	if holding(had, "iccid", sim.ICCID) != nil {
 		return nil
 	}
-	_, err = inventory.ReserveSIM(tx, sim.Pool, sim.ICCID, holder, until)
+	_, err = draw.ReserveSIM(tx, sim.Pool, sim.ICCID, holder, until)
 	if fault.Is(err, fault.Conflict) {
 		return fault.Clash("simInUse", "The card with IMSI %q is in use, reserved or at rest", imsi)
 	}

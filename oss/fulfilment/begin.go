@@ -203,7 +203,11 @@ func (p *planned) planAdd(tx *store.Tx, so *ServiceOrder) error {
 		return err
 	}
 	p.target, p.service = target, target.Root().ID
-	if err := assign(tx, target, so.RequestedStartDate); err != nil {
+	draw := so.draw(s)
+	if err := draw.Check(tx); err != nil {
+		return err
+	}
+	if err := assign(tx, target, draw, so.RequestedStartDate); err != nil {
 		return err
 	}
 	p.steps = diff(nil, target)
@@ -261,7 +265,11 @@ func (p *planned) planExisting(tx *store.Tx, so *ServiceOrder) error {
 	if p.target, err = expand(tx, p.before.Root().Spec.ID, &want, Modify, p.before); err != nil {
 		return err
 	}
-	if err := assign(tx, p.target, so.RequestedStartDate, p.before); err != nil {
+	draw := so.draw(s)
+	if err := draw.Check(tx); err != nil {
+		return err
+	}
+	if err := assign(tx, p.target, draw, so.RequestedStartDate, p.before); err != nil {
 		return err
 	}
 	p.steps = diff(p.before, p.target)

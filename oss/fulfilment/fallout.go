@@ -269,7 +269,7 @@ func (it itemRow) replan(tx *store.Tx, fallen string, chars []tmf.Characteristic
 	// network: only what the fix changes is reserved anew. What is no longer wanted
 	// stays reserved until the item ends: a failed attempt may have put it on an
 	// element, and whoever had it next would be hit when that is cleared away.
-	if err := assign(tx, p.target, so.RequestedStartDate, it.graph, it.before); err != nil {
+	if err := assign(tx, p.target, so.draw(p.item.Service), so.RequestedStartDate, it.graph, it.before); err != nil {
 		return err
 	}
 	p.target.Earlier = slices.Concat(it.graph.Parts, it.graph.Earlier)

@@ -87,7 +87,8 @@ type ServiceOrderItem struct {
 
 // Service is the service an item is about: by id, or described by its
 // specification and characteristics. State asks for a state: active, or inactive
-// to suspend.
+// to suspend. A supporting resource with the @referredType Reservation is one of
+// TMF685, whose numbers and cards the service takes.
 type Service struct {
 	ID             string               `json:"id,omitzero"`
 	Href           string               `json:"href,omitzero"`
@@ -99,6 +100,7 @@ type Service struct {
 	Characteristic []tmf.Characteristic `json:"serviceCharacteristic,omitzero"`
 	RelatedParty   []tmf.RelatedParty   `json:"relatedParty,omitzero"`
 	Place          []tmf.Place          `json:"place,omitzero"`
+	Supporting     []tmf.Ref            `json:"supportingResource,omitzero"`
 	ReferredType   string               `json:"@referredType,omitzero"`
 	tmf.Extension
 }

@@ -238,7 +238,7 @@ func (p *planned) planResource(tx *store.Tx, so *ServiceOrder, it *ResourceOrder
 		}
 	}
 	if it.Action != Delete {
-		if err := p.targetResource(tx, id, chars, so.RequestedStartDate); err != nil {
+		if err := p.targetResource(tx, so, id, chars); err != nil {
 			return err
 		}
 		p.service, r.ID = p.target.Root().ID, p.target.Root().ID
@@ -259,7 +259,7 @@ func specOf(it *ResourceOrderItem) string {
 }
 
 // targetResource is the graph of a resource by itself.
-func (p *planned) targetResource(tx *store.Tx, id string, chars []tmf.Characteristic, start time.Time) error {
+func (p *planned) targetResource(tx *store.Tx, so *ServiceOrder, id string, chars []tmf.Characteristic) error {
 	if id == "" {
 		return fault.BadInput("mandatoryAttributeMissing", "resourceSpecification.id is required to add a resource")
 	}
@@ -273,7 +273,7 @@ func (p *planned) targetResource(tx *store.Tx, id string, chars []tmf.Characteri
 	node := &spec.Node{Kind: spec.Resource, Characteristics: chars,
 		Spec: spec.Member{Kind: spec.Resource, ID: s.ID, Name: s.Name, Version: s.Version, Class: s.Type, Category: s.Category}}
 	p.target = graphOf(node, p.before, tmf.NewID)
-	return assign(tx, p.target, start, p.before)
+	return assign(tx, p.target, so.draw(p.item.Service), so.RequestedStartDate, p.before)
 }
 
 // progressResource is progress for an item of a resource order.
