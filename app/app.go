@@ -178,6 +178,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	a.connect()
 	a.Network.Handle(a.Runner)
 	fulfilment.NewEngine(a.DB, a.Runner, a.Network, a.Sealer, a.Log, a.Concurrency)
+	order.Handle(a.Runner, a.DB)
 	inventory.Handle(a.Runner, a.DB)
 	delivery, err := communication.NewDelivery(a.DB, a.Messages)
 	if err != nil {
