@@ -112,12 +112,14 @@ type ProductActive struct {
 
 // ProductChanged says that a running product was modified at At.
 type ProductChanged struct {
-	Product   string     `json:"product"`
-	Offering  string     `json:"offering,omitzero"`
-	Customer  string     `json:"customer,omitzero"`
-	Service   string     `json:"service"`
-	At        time.Time  `json:"at"`
-	Resources []Resource `json:"resources,omitzero"`
+	Product        string     `json:"product"`
+	Offering       string     `json:"offering,omitzero"`
+	Customer       string     `json:"customer,omitzero"`
+	BillingAccount string     `json:"billingAccount,omitzero"`
+	OrderDate      time.Time  `json:"orderDate,omitzero"` // when the product, as it is now, was ordered
+	Service        string     `json:"service"`
+	At             time.Time  `json:"at"`
+	Resources      []Resource `json:"resources,omitzero"`
 }
 
 // ProductSuspended says that a product is barred in the network since At.

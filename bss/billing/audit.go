@@ -78,20 +78,21 @@ func (k *priced) all(items []*BillableItem) bool {
 
 // Missing are the names of the prices of a live product that have no item, and
 // what they would bring in a month. If the catalogue was changed after the
-// product began, nobody can say that a single price was owed; that nothing at all
+// product began or was last changed, nobody can say that a single price was owed; that nothing at all
 // is billed still shows.
 func (w *Owing) Missing(tx *store.Tx, p *subscription.Product, items []*BillableItem) (names []string, m tmf.Money, err error) {
 	known, err := w.offering(tx, p.Offering())
 	if err != nil || known.offering == nil || known.all(items) {
 		return nil, m, err
 	}
-	charges, err := owed(tx, p, known.offering, p.StartDate)
+	since := latest(p.StartDate, p.ChangeDate)
+	charges, err := owed(tx, p, known.offering, judged(p.Ordered(), since), items)
 	if err != nil {
 		return nil, m, err
 	}
 	var would []*BillableItem
 	for _, c := range charges {
-		if billed(items, c.price) || len(items) > 0 && changedSince(known.offering, c.price, p.StartDate) {
+		if billed(items, c.price) || len(items) > 0 && changedSince(known.offering, c.price, since) {
 			continue
 		}
 		i, err := c.item(p, known.offering, &Account{}, "", tx.Now())

@@ -407,9 +407,6 @@ func TestMoneyAtStake(t *testing.T) {
 		}
 		ofProduct := func(tx *store.Tx) (tmf.Money, error) { return billing.MonthlyValue(tx, id) }
 		const want = "19.00 EUR" // 20 - 2 + 12/12
-		if m := value(func(tx *store.Tx) (tmf.Money, error) { return billing.AtStake(tx, o) }); m.String() != want {
-			w.Errorf("offering: %v", m)
-		}
 		if m := value(ofProduct); m.String() != want {
 			w.Errorf("not yet billed: %v", m)
 		}

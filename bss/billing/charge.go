@@ -19,39 +19,33 @@ import (
 type charge struct {
 	price  *catalog.ProductOfferingPrice
 	amount *tmf.Money
+	goesOn *BillableItem // that ended, and is billed on as it was on another account; nil for none
 }
 
-// owed are the charges of a product sold as an offering: the prices that were
-// valid when it was ordered and that apply to its characteristics and place. A
-// composite price is owed in its parts; an allowance is not owed but used up.
-func owed(tx *store.Tx, p *subscription.Product, o *catalog.ProductOffering, at time.Time) ([]charge, error) {
+// owed are the charges of a product that was ordered as an offering at the instant.
+// A price that is billed already stays: it was valid when it was sold.
+func owed(tx *store.Tx, p *subscription.Product, o *catalog.ProductOffering, at time.Time, billed []*BillableItem) ([]charge, error) {
 	prices, err := catalog.Prices(tx, o)
 	if err != nil {
 		return nil, err
 	}
-	if !p.OrderDate.IsZero() && p.Offering() == o.ID && p.OrderDate.Before(at) {
-		at = p.OrderDate
-	}
 	var out []charge
 	for _, price := range prices {
-		switch {
-		case len(price.BundledPopRelationship) > 0, price.Sort() == "allowance",
-			!price.ValidFor.Holds(at), !price.Applies(p.ProductCharacteristic), !inPlace(price, p):
-			continue
+		stays := slices.ContainsFunc(billed, func(i *BillableItem) bool { return i.open() && i.Price.ID == price.ID })
+		if (stays || price.ValidFor.Holds(at)) && price.Concerns(p.ProductCharacteristic, p.Places()) {
+			out = append(out, charge{price: price, amount: agreed(p, price)})
 		}
-		out = append(out, charge{price, agreed(p, price)})
 	}
 	return out, nil
 }
 
-// inPlace says that a price of certain places is for the place of the product.
-func inPlace(price *catalog.ProductOfferingPrice, p *subscription.Product) bool {
-	if len(price.Place) == 0 {
-		return true
+// judged is the date by which prices are judged: that of the order. One that is
+// not known, or later than the product begins, is not believed.
+func judged(ordered, begins time.Time) time.Time {
+	if ordered.IsZero() || ordered.After(begins) {
+		return begins
 	}
-	return slices.ContainsFunc(price.Place, func(r catalog.Ref) bool {
-		return slices.ContainsFunc(p.Place, func(q subscription.Place) bool { return q.ID == r.ID })
-	})
+	return ordered
 }
 
 // agreed is the amount agreed for the product, or the catalogue's.
@@ -100,6 +94,13 @@ func whileSuspended(price *catalog.ProductOfferingPrice) (string, error) {
 
 // item is a new billable item of the charge, frozen as the price is now.
 func (c charge) item(p *subscription.Product, o *catalog.ProductOffering, account *Account, service string, from time.Time) (*BillableItem, error) {
+	payer := &tmf.Ref{ID: account.ID, Name: account.Name, Href: account.Href, ReferredType: "BillingAccount"}
+	if c.goesOn != nil {
+		i := *c.goesOn
+		i.Entity, i.State, i.BillingAccount, i.ConfirmedBy = tmf.Entity{}, ItemActive, payer, service
+		i.From, i.To, i.Suspension = from, time.Time{}, nil
+		return &i, nil
+	}
 	policy, err := whileSuspended(c.price)
 	if err != nil {
 		return nil, err
@@ -109,7 +110,7 @@ func (c charge) item(p *subscription.Product, o *catalog.ProductOffering, accoun
 		Product:         &tmf.Ref{ID: p.ID, Name: p.Name, Href: p.Href, ReferredType: "Product"},
 		ProductOffering: &tmf.Ref{ID: o.ID, Name: o.Name, Version: o.Version, Href: o.Href, ReferredType: "ProductOffering"},
 		Price:           &tmf.Ref{ID: c.price.ID, Name: c.price.Name, Version: c.price.Version, Href: c.price.Href, ReferredType: "ProductOfferingPrice"},
-		BillingAccount:  &tmf.Ref{ID: account.ID, Name: account.Name, Href: account.Href, ReferredType: "BillingAccount"},
+		BillingAccount:  payer,
 		Amount:          c.amount, Percentage: c.price.Percentage, UnitOfMeasure: c.price.UnitOfMeasure, Tax: c.price.Tax,
 		ConfirmedBy: service, From: from, ChargeWhileSuspended: policy,
 	}
@@ -131,23 +132,17 @@ func (c charge) item(p *subscription.Product, o *catalog.ProductOffering, accoun
 	return i, nil
 }
 
-// lowering are the sorts of alteration that take away from a charge.
-var lowering = []string{"discount", "rebate", "credit"}
-
 // lower makes what a discount takes away negative: the catalogue has it with
 // either sign.
 func (i *BillableItem) lower(price *catalog.ProductOfferingPrice) error {
-	if !slices.Contains(lowering, price.Sort()) {
-		return nil
-	}
-	if i.Amount != nil && i.Amount.Sign() > 0 {
-		m, err := i.Amount.Neg()
+	if i.Amount != nil {
+		m, err := price.Signed(*i.Amount)
 		if err != nil {
 			return err
 		}
 		i.Amount = &m
 	}
-	if rate, ok := price.Percent(); ok && rate.Sign() > 0 {
+	if rate, ok := price.Percent(); ok && price.Lowers() && rate.Sign() > 0 {
 		i.Percentage = jsontext.Value("-" + string(i.Percentage))
 	}
 	return nil

@@ -7,9 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"tandem/bss/catalog"
 	"tandem/bss/party"
-	"tandem/bss/subscription"
 	"tandem/kit/fault"
 	"tandem/kit/money"
 	"tandem/kit/store"
@@ -28,23 +26,36 @@ func AccountFor(tx *store.Tx, customer string) (*BillingAccount, error) {
 	if err != nil {
 		return nil, err
 	}
+	a, err := usual(tx, customer)
+	if a != nil || err != nil {
+		return a, err
+	}
+	if !tx.Writable() {
+		return nil, fault.Missing("billingAccount of customer", customer)
+	}
+	a = &Account{AccountTerms: AccountTerms{Name: "Account of " + c.Name,
+		RelatedParty: []tmf.RelatedParty{{ID: c.ID, Name: c.Name, Href: c.Href, Role: "customer", ReferredType: "Customer"}}}}
+	delete(readAhead(tx).accounts, customer)
+	return a, BillingAccounts.Create(tx, a)
+}
+
+// usual is the account a customer is billed on if none is named, nil if he has none.
+func usual(tx *store.Tx, customer string) (*BillingAccount, error) {
 	found, err := accountsOf(tx, customer)
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range found {
-		ours := slices.ContainsFunc(a.RelatedParty, func(r tmf.RelatedParty) bool { return r.ID == customer && (r.Role == "" || isCustomer(r)) })
-		if ours && a.State != Closed {
+		if a.belongsTo(customer) && a.State != Closed {
 			return a, nil
 		}
 	}
-	if !tx.Writable() {
-		return nil, fault.Missing("billingAccount of customer", customer)
-	}
-	a := &Account{AccountTerms: AccountTerms{Name: "Account of " + c.Name,
-		RelatedParty: []tmf.RelatedParty{{ID: c.ID, Name: c.Name, Href: c.Href, Role: "customer", ReferredType: "Customer"}}}}
-	delete(readAhead(tx).accounts, customer)
-	return a, BillingAccounts.Create(tx, a)
+	return nil, nil
+}
+
+// belongsTo says that the account names the customer as one it is for.
+func (a *Account) belongsTo(customer string) bool {
+	return slices.ContainsFunc(a.RelatedParty, func(r tmf.RelatedParty) bool { return r.ID == customer && (r.Role == "" || isCustomer(r)) })
 }
 
 // ItemsOf lists the billable items of a product, oldest first, the ended ones too.
@@ -66,21 +77,50 @@ func Needs(tx *store.Tx, customer string) error {
 	return nil
 }
 
-// MayPay refuses an account that cannot be billed for a charge in the currency
-// (empty: in any): it is not there, closed, or billed in another; for order.Payer.
-func MayPay(tx *store.Tx, account, currency string) error {
+// MayPay refuses an account that a customer cannot be billed on in all of some
+// currencies: it is not there, not for him, closed, or billed in another. An empty
+// account is the one he is billed on if none is named. For order.Payer.
+func MayPay(tx *store.Tx, customer, account string, currencies []string) error {
+	a, err := payingAccount(tx, customer, account)
+	if err != nil {
+		return err
+	}
+	in := a.Currency
+	for _, c := range currencies {
+		switch {
+		case in == "":
+			in = c
+		case in != c && a.ID == "":
+			return fault.BadInput("wrongCurrency", "The prices are in %s and %s; name a billing account for each", in, c)
+		case in != c:
+			return fault.BadInput("wrongCurrency", "The billing account %q is billed in %s; the price is in %s", a.ID, in, c)
+		}
+	}
+	return nil
+}
+
+// payingAccount is the account an order names for a customer, or the one he has otherwise;
+// an empty one if he has none yet.
+func payingAccount(tx *store.Tx, customer, account string) (*Account, error) {
+	if account == "" {
+		a, err := usual(tx, customer)
+		if a == nil {
+			a = &Account{}
+		}
+		return a, err
+	}
 	a, err := BillingAccounts.Get(tx, account)
 	switch {
 	case fault.Is(err, fault.NotFound):
-		return fault.BadInput("unknownAccount", "There is no billing account with id %q", account)
+		return nil, fault.BadInput("unknownAccount", "There is no billing account with id %q", account)
 	case err != nil:
-		return err
+		return nil, err
+	case !a.belongsTo(customer):
+		return nil, fault.BadInput("anothersAccount", "The billing account %q is not one of customer %q", account, customer)
 	case a.State == Closed:
-		return fault.BadInput("accountClosed", "The billing account %q is closed", account)
-	case a.Currency != "" && currency != "" && a.Currency != currency:
-		return fault.BadInput("wrongCurrency", "The billing account %q is billed in %s; the price is in %s", account, a.Currency, currency)
+		return nil, fault.BadInput("accountClosed", "The billing account %q is closed", account)
 	}
-	return nil
+	return a, nil
 }
 
 // MonthlyValue is what a product brings in a month by its recurring charges: by
@@ -98,24 +138,11 @@ func MonthlyValue(tx *store.Tx, product string) (tmf.Money, error) {
 	if err != nil || o == nil {
 		return tmf.Money{}, err
 	}
-	return stake(tx, p, o)
-}
-
-// AtStake is what a product of the offering would bring in a month.
-func AtStake(tx *store.Tx, offering string) (tmf.Money, error) {
-	o, err := catalog.Offerings.Get(tx, offering)
+	charges, err := owed(tx, p, o, judged(p.Ordered(), tx.Now()), nil)
 	if err != nil {
 		return tmf.Money{}, err
 	}
-	return stake(tx, &subscription.Product{}, o)
-}
-
-func stake(tx *store.Tx, p *subscription.Product, o *catalog.ProductOffering) (tmf.Money, error) {
-	charges, err := owed(tx, p, o, tx.Now())
-	if err != nil {
-		return tmf.Money{}, err
-	}
-	items := make([]*BillableItem, len(charges))
+	items = make([]*BillableItem, len(charges))
 	for n, c := range charges {
 		if items[n], err = c.item(p, o, &Account{}, "", tx.Now()); err != nil {
 			return tmf.Money{}, err

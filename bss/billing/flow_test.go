@@ -54,8 +54,9 @@ func TestFromTheNetworksWordToTheBillAndTheMailbox(t *testing.T) {
 	flow(t, func(w *world, bus *outbox.Bus) {
 		person := w.post("/tmf-api/party/v4/individual", `{"givenName":"Änne","familyName":"Groß","contactMedium":[{"mediumType":"email","characteristic":{"emailAddress":"a@example.com"}}]}`)
 		customer := w.post("/tmf-api/customerManagement/v4/customer", `{"name":"Groß","engagedParty":{"id":"`+person+`","@referredType":"Individual"}}`)
-		id := w.product(w.offering("M", w.price("line", "recurring", "20", monthly)), customer)
-		w.must(func(tx *store.Tx) error { return subscription.Expect(tx, id, "s1") })
+		id := w.product(w.offering("M", w.price("line", "recurring", "20", monthly)), customer, func(p *subscription.Product) {
+			p.Status, p.RealizingService = subscription.PendingActive, []subscription.ServiceRef{{ID: "s1"}}
+		})
 		ext := fact.External{Product: id}
 		for range 2 {
 			w.must(func(tx *store.Tx) error {

@@ -43,7 +43,7 @@ func Begin(tx *store.Tx, f fact.ProductActive) (err error) {
 	if err != nil || o == nil {
 		return err
 	}
-	charges, err := owed(tx, p, o, f.At)
+	charges, err := owed(tx, p, o, judged(p.OrderDate, f.At), nil)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,8 @@ func inCurrency(tx *store.Tx, a *Account, amount *tmf.Money) (*Account, error) {
 }
 
 // Change hears that a product was modified: what is no longer owed ends at that
-// instant, what is owed now begins. What stays keeps the amount it was sold for. A
+// instant, what is owed now begins; prices are judged by the date the change was
+// ordered. What stays keeps the amount it was sold for, on another account too. A
 // one-time price is charged once in a product's life.
 func Change(tx *store.Tx, f fact.ProductChanged) (err error) {
 	defer fault.Wrap(&err, "billing.Change(%s)", f.Product)
@@ -162,21 +163,31 @@ func Change(tx *store.Tx, f fact.ProductChanged) (err error) {
 	if err != nil || o == nil {
 		return err
 	}
-	now, err := owed(tx, p, o, f.At)
-	if err != nil {
-		return err
-	}
 	items, err := openItems(tx, p.ID)
 	if err != nil {
 		return err
 	}
-	next := start{p, o, "", f.Service, f.At, false}
+	at := f.OrderDate
+	if at.IsZero() {
+		at = f.At
+	}
+	now, err := owed(tx, p, o, at, items)
+	if err != nil {
+		return err
+	}
+	next := start{p, o, f.BillingAccount, f.Service, f.At, false}
 	for _, i := range items {
-		next.account, next.suspended = i.BillingAccount.ID, next.suspended || i.State == ItemSuspended
-		at := slices.IndexFunc(now, func(c charge) bool { return c.price.ID == i.Price.ID && c.sameAs(i) })
-		if at >= 0 {
-			now = slices.Delete(now, at, at+1)
+		if f.BillingAccount == "" {
+			next.account = i.BillingAccount.ID
+		}
+		next.suspended = next.suspended || i.State == ItemSuspended
+		same := slices.IndexFunc(now, func(c charge) bool { return c.price.ID == i.Price.ID && c.sameAs(i) })
+		if same >= 0 && i.BillingAccount.ID == next.account {
+			now = slices.Delete(now, same, same+1)
 			continue
+		}
+		if same >= 0 {
+			now[same].goesOn, now[same].amount = i, i.Amount
 		}
 		if err := edit(tx, i, func(i *BillableItem) { i.end(f.At) }); err != nil {
 			return err

@@ -229,6 +229,17 @@ func checkRelations(known []SpecCharacteristic, chosen []tmf.Characteristic) err
 	return nil
 }
 
+// Concerns says that a product with these characteristics at these places owes the
+// price, if it is valid when the product is ordered. A composite price is owed in
+// its parts; an allowance is not owed but used up.
+func (p *ProductOfferingPrice) Concerns(chars []tmf.Characteristic, places []string) bool {
+	return len(p.BundledPopRelationship) == 0 && p.Sort() != "allowance" && p.Applies(chars) && p.inPlace(places)
+}
+
+func (p *ProductOfferingPrice) inPlace(places []string) bool {
+	return len(p.Place) == 0 || slices.ContainsFunc(p.Place, func(r Ref) bool { return slices.Contains(places, r.ID) })
+}
+
 // Applies says whether the price holds for a product with these characteristics:
 // each one it names must have one of the values it names.
 func (p *ProductOfferingPrice) Applies(chars []tmf.Characteristic) bool {

@@ -126,5 +126,20 @@ func (p *ProductOfferingPrice) Period() (unit string, count int64, ok bool) {
 	return unit, count, ok
 }
 
+// lowering are the sorts of alteration that take away from a charge.
+var lowering = []string{"discount", "rebate", "credit"}
+
+// Lowers says that the price takes away from a charge.
+func (p *ProductOfferingPrice) Lowers() bool { return slices.Contains(lowering, p.Sort()) }
+
+// Signed is an amount of the price as it counts: what a discount takes away is
+// negative. The catalogue has it with either sign.
+func (p *ProductOfferingPrice) Signed(amount tmf.Money) (tmf.Money, error) {
+	if !p.Lowers() || amount.Sign() <= 0 {
+		return amount, nil
+	}
+	return amount.Neg()
+}
+
 // Percent is the exact percentage of an alteration; ok is false if it has none.
 func (p *ProductOfferingPrice) Percent() (rate *big.Rat, ok bool) { return number(p.Percentage) }

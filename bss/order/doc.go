@@ -15,4 +15,8 @@
 // A product order item becomes one line or more: one for each service of its
 // product (a bundle's product has those of all its parts), and for each piece of
 // its quantity. The item is done when its lines are, the order when its items are.
+//
+// The date of an order is the server's: by it prices are judged, those the order
+// shows and those that are billed. What nobody could be billed for is refused
+// ([Payer]). A cancellation with a requested date waits for it as a job ([Handle]).
 package order

@@ -103,7 +103,7 @@ func unwind(tx *store.Tx, action string, f fact.ServiceOrderItemDone) error {
 	case action == Delete:
 		return subscription.Settle(tx, f.External.Product)
 	case action == Modify:
-		return subscription.Propose(tx, f.External.Product, nil)
+		return subscription.Withdraw(tx, f.External.Product, f.External.Order)
 	}
 	status := subscription.Aborted
 	if f.State == Cancelled {

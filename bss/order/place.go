@@ -3,6 +3,7 @@ package order
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"tandem/bss/catalog"
 	"tandem/bss/party"
@@ -17,8 +18,9 @@ import (
 )
 
 const (
-	maxItems    = 200 // items of an order, parts of bundles included
-	maxQuantity = 100 // pieces of one item
+	maxItems    = 200  // items of an order; and pieces of them all, parts of bundles included
+	maxQuantity = 100  // pieces of one item
+	maxWaits    = 5000 // pieces that wait for pieces
 )
 
 // placing is an order on its way in.
@@ -31,6 +33,8 @@ type placing struct {
 	lines    []line
 	byItem   map[string][]string     // item -> its service order items
 	products []*subscription.Product // to be made, once their services are known
+	pieces   int64
+	owes     map[string][]string // billing account, "" the customer's own -> currencies
 }
 
 // line ties a service order item to the product it realises.
@@ -44,7 +48,8 @@ func Place(tx *store.Tx, o *ProductOrder) error {
 	if o.State != "" && o.State != Acknowledged {
 		return fault.BadInput("notSettable", "state is set by the server")
 	}
-	p := &placing{tx: tx, order: o, byItem: map[string][]string{}, service: &fulfilment.ServiceOrder{
+	o.receive(tx.Now())
+	p := &placing{tx: tx, order: o, byItem: map[string][]string{}, owes: map[string][]string{}, service: &fulfilment.ServiceOrder{
 		RequestedStartDate: o.RequestedStartDate, RequestedCompletionDate: o.RequestedCompletionDate, Priority: o.Priority, Category: o.Category}}
 	if err := p.checkItems(); err != nil {
 		return err
@@ -54,9 +59,6 @@ func Place(tx *store.Tx, o *ProductOrder) error {
 	}
 	if o.ID == "" {
 		o.ID = tmf.NewID()
-	}
-	if o.OrderDate.IsZero() {
-		o.OrderDate = tx.Now()
 	}
 	p.service.ExternalReference = []tmf.ExternalReference{{ID: o.ID, Name: o.ID, ExternalReferenceType: "productOrder"}}
 	p.service.RelatedParty = customerOf(o.RelatedParty)
@@ -68,7 +70,24 @@ func Place(tx *store.Tx, o *ProductOrder) error {
 	if err := p.compatible(); err != nil {
 		return err
 	}
+	if err := p.payable(); err != nil {
+		return err
+	}
 	return p.begin()
+}
+
+// receive sets what is the server's to say, whatever the client said of it.
+func (o *ProductOrder) receive(now time.Time) {
+	o.OrderDate, o.ExpectedCompletionDate, o.CompletionDate, o.CancellationDate = now, time.Time{}, time.Time{}, time.Time{}
+	o.OrderTotalPrice = nil
+	unprice(o.ProductOrderItem)
+}
+
+func unprice(items []Item) {
+	for i := range items {
+		items[i].ItemPrice, items[i].ItemTotalPrice = nil, nil
+		unprice(items[i].ProductOrderItem)
+	}
 }
 
 func (p *placing) checkItems() error {
@@ -81,12 +100,17 @@ func (p *placing) checkItems() error {
 		if it.State != "" && it.State != Acknowledged {
 			return fault.BadInput("notSettable", "The state of item %q is set by the server", it.ID)
 		}
-		if it.Quantity != nil && (*it.Quantity < 1 || *it.Quantity > maxQuantity) {
-			return fault.BadInput("badQuantity", "quantity of item %q must be 1 to %d", it.ID, maxQuantity)
+		if err := checkQuantity(&it); err != nil {
+			return err
 		}
-	}
-	if len(seen) > maxItems {
-		return fault.BadInput("tooManyItems", "An order has at most %d items", maxItems)
+		for i := range it.ProductOrderItem {
+			if err := checkQuantity(&it.ProductOrderItem[i]); err != nil {
+				return err
+			}
+		}
+		if err := p.count(quantity(&it) * max(1, chosen(&it))); err != nil {
+			return err
+		}
 	}
 	for _, it := range p.order.ProductOrderItem {
 		for _, r := range it.Relationship {
@@ -96,6 +120,29 @@ func (p *placing) checkItems() error {
 		}
 	}
 	return p.acyclic()
+}
+
+func checkQuantity(it *Item) error {
+	if it.Quantity != nil && (*it.Quantity < 1 || *it.Quantity > maxQuantity) {
+		return fault.BadInput("badQuantity", "quantity of item %q must be 1 to %d", it.ID, maxQuantity)
+	}
+	return nil
+}
+
+// chosen is how many parts of a bundle an item chooses.
+func chosen(it *Item) (n int64) {
+	for i := range it.ProductOrderItem {
+		n += quantity(&it.ProductOrderItem[i])
+	}
+	return n
+}
+
+// count refuses an order of more pieces than one transaction should make.
+func (p *placing) count(n int64) error {
+	if p.pieces += n; p.pieces > maxItems {
+		return fault.BadInput("tooManyItems", "An order has at most %d items, each piece and each part of a bundle counted; order the rest by another", maxItems)
+	}
+	return nil
 }
 
 // acyclic refuses items that wait for one another in a circle.
@@ -215,14 +262,19 @@ func (p *placing) add(it *Item) error {
 	if err != nil {
 		return err
 	}
-	it.ItemPrice = itemPrices(prices, p.tx.Now())
-	if account := p.account(it); account != nil {
-		if err := mayPay(p.tx, account.ID, prices); err != nil {
-			return err
+	var chars []tmf.Characteristic
+	for _, pt := range parts {
+		for _, c := range pt.chars {
+			chars = tmf.With(chars, c)
 		}
 	}
+	due := concerning(prices, p.tx.Now(), chars, places(it))
+	p.charge(p.account(it), due)
+	if it.ItemPrice, err = itemPrices(due); err != nil {
+		return err
+	}
 	for n := range quantity(it) {
-		if err := p.product(it, n, offering, parts); err != nil {
+		if err := p.product(it, n, offering, parts, chars); err != nil {
 			return err
 		}
 	}
@@ -246,40 +298,53 @@ func (p *placing) parts(it *Item, o *catalog.ProductOffering) ([]part, error) {
 		one, err := p.configure(o, it.Product)
 		return []part{one}, err
 	}
-	taken := map[string]int64{}
+	usual, err := p.usual(it, o)
+	if err != nil {
+		return nil, err
+	}
 	var out []part
+	for _, child := range it.ProductOrderItem {
+		if err := p.take(&out, o, child.ProductOffering.ID, quantity(&child), child.Product); err != nil {
+			return nil, err
+		}
+	}
+	given := len(out)
+	for _, b := range o.BundledProductOffering {
+		if err := p.takeUsual(&out, o, b.ID, usual[b.ID], it.Product); err != nil {
+			return nil, err
+		}
+	}
+	return out, wanted(it.Product, o, out[given:])
+}
+
+// usual are the parts of a bundle that come with it beside those chosen, by
+// offering. It refuses numbers of parts that the bundle, or an order, does not allow.
+func (p *placing) usual(it *Item, o *catalog.ProductOffering) (map[string]int64, error) {
+	taken, usual, all := map[string]int64{}, map[string]int64{}, int64(0)
 	for _, child := range it.ProductOrderItem {
 		if child.ProductOffering == nil {
 			return nil, fault.BadInput("mandatoryAttributeMissing", "productOffering.id is required for part %q of a bundle", child.ID)
 		}
-		if n := quantity(&child); n < 1 || n > maxQuantity {
-			return nil, fault.BadInput("badQuantity", "quantity of part %q must be 1 to %d", child.ID, maxQuantity)
-		}
-		for range quantity(&child) {
-			taken[child.ProductOffering.ID]++
-			if err := p.take(&out, o, child.ProductOffering.ID, child.Product); err != nil {
-				return nil, err
-			}
-		}
+		taken[child.ProductOffering.ID] += quantity(&child)
 	}
-	chosen := len(out)
 	for _, b := range o.BundledProductOffering {
-		lower, _, usual := b.Limits()
-		for ; taken[b.ID] < max(lower, usual); taken[b.ID]++ {
-			if err := p.takeUsual(&out, o, b.ID, it.Product); err != nil {
-				return nil, err
-			}
+		lower, _, n := b.Limits()
+		if n = max(lower, n) - taken[b.ID]; n > 0 {
+			usual[b.ID], taken[b.ID], all = n, taken[b.ID]+n, all+n
 		}
 	}
-	if err := wanted(it.Product, o, out[chosen:]); err != nil {
+	if err := p.count(quantity(it) * (chosen(it) + all - max(1, chosen(it)))); err != nil { // the rest is counted already
 		return nil, err
 	}
-	return out, o.CheckParts(taken)
+	return usual, o.CheckParts(taken)
 }
 
-// takeUsual takes a part that nobody chose: of the characteristics of the whole
-// it gets those that it has.
-func (p *placing) takeUsual(out *[]part, bundle *catalog.ProductOffering, id string, whole *Product) error {
+// takeUsual takes a part that nobody chose, n times: of the characteristics of the
+// whole it gets those that it has.
+func (p *placing) takeUsual(out *[]part, bundle *catalog.ProductOffering, id string, n int64, whole *Product) error {
+	if n == 0 {
+		return nil
+	}
 	o, err := catalog.Component(p.tx, bundle, id, p.tx.Now())
 	if err != nil {
 		return err
@@ -293,7 +358,7 @@ func (p *placing) takeUsual(out *[]part, bundle *catalog.ProductOffering, id str
 		own = *whole
 		own.Characteristic = kept(s, whole.Characteristic)
 	}
-	return p.take(out, bundle, id, &own)
+	return p.take(out, bundle, id, n, &own)
 }
 
 // wanted refuses characteristics of a bundle that none of the parts that come with
@@ -310,13 +375,14 @@ func wanted(whole *Product, bundle *catalog.ProductOffering, parts []part) error
 	return nil
 }
 
-func (p *placing) take(out *[]part, bundle *catalog.ProductOffering, id string, want *Product) error {
+// take takes a part of a bundle n times.
+func (p *placing) take(out *[]part, bundle *catalog.ProductOffering, id string, n int64, want *Product) error {
 	o, err := catalog.Component(p.tx, bundle, id, p.tx.Now())
 	if err != nil {
 		return err
 	}
 	one, err := p.configure(o, want)
-	*out = append(*out, one)
+	*out = append(*out, slices.Repeat([]part{one}, int(n))...)
 	return err
 }
 
@@ -329,23 +395,20 @@ func (p *placing) configure(o *catalog.ProductOffering, want *Product) (part, er
 		return part{}, fault.Clash("notRealisable", "%q has no service specification: nothing in the network could confirm it, so it could never be billed", o.Name)
 	}
 	var chosen []tmf.Characteristic
-	var places []tmf.Place
+	var at []tmf.Place
 	if want != nil {
-		chosen, places = want.Characteristic, want.Place
+		chosen, at = want.Characteristic, want.Place
 	}
 	chars, err := s.Configure(o, chosen, p.tx.Now())
 	if err != nil {
 		return part{}, err
 	}
-	return part{o, s, chars}, p.eligible(o, chars, places)
+	return part{o, s, chars}, p.eligible(o, chars, idsOf(at))
 }
 
 // eligible checks that the customer may have the offering, so configured, there.
-func (p *placing) eligible(o *catalog.ProductOffering, chars []tmf.Characteristic, places []tmf.Place) (err error) {
-	env := catalog.Env{Segments: segments(p.customer), Channel: p.channel(), Characteristics: catalog.Values(chars)}
-	for _, pl := range places {
-		env.Places = append(env.Places, pl.ID)
-	}
+func (p *placing) eligible(o *catalog.ProductOffering, chars []tmf.Characteristic, places []string) (err error) {
+	env := catalog.Env{Segments: segments(p.customer), Channel: p.channel(), Places: places, Characteristics: catalog.Values(chars)}
 	if len(o.Eligibility) > 0 {
 		if env.Offerings, err = p.offerings(); err != nil {
 			return err
@@ -428,13 +491,16 @@ func (p *placing) compatible() error {
 }
 
 // product makes one product and the lines that build it.
-func (p *placing) product(it *Item, n int64, o *catalog.ProductOffering, parts []part) error {
+func (p *placing) product(it *Item, n int64, o *catalog.ProductOffering, parts []part, chars []tmf.Characteristic) error {
 	product := &subscription.Product{
 		Name: o.Name, Status: subscription.PendingActive, OrderDate: p.order.OrderDate,
 		ProductOffering:  &Ref{ID: o.ID, Name: o.Name},
 		ProductOrderItem: []subscription.OrderItem{{ProductOrderID: p.order.ID, OrderItemID: it.ID, OrderItemAction: Add}},
 		RelatedParty:     p.service.RelatedParty,
 		BillingAccount:   p.account(it),
+		Place:            placesOf(it),
+
+		ProductCharacteristic: slices.Clone(chars),
 	}
 	product.ID = tmf.NewID()
 	if it.Product != nil && it.Product.Name != "" {
@@ -446,11 +512,6 @@ func (p *placing) product(it *Item, n int64, o *catalog.ProductOffering, parts [
 	} else {
 		product.ProductSpecification = &subscription.SpecRef{ID: parts[0].spec.ID, Name: parts[0].spec.Name, Version: parts[0].spec.Version}
 	}
-	for _, pt := range parts {
-		for _, c := range pt.chars {
-			product.ProductCharacteristic = tmf.With(product.ProductCharacteristic, c)
-		}
-	}
 	for i, pt := range parts {
 		if err := p.build(it, fmt.Sprintf("%s.%d.%d", it.ID, n+1, i+1), product, pt); err != nil {
 			return err
@@ -460,11 +521,49 @@ func (p *placing) product(it *Item, n int64, o *catalog.ProductOffering, parts [
 	return nil
 }
 
+// account is the one that what the item adds is billed on; nil for the customer's.
 func (p *placing) account(it *Item) *Ref {
-	if it.BillingAccount != nil {
-		return it.BillingAccount
+	if own := ownAccount(it); own != nil {
+		return own
 	}
 	return p.order.BillingAccount
+}
+
+// ownAccount is the account that the item itself names.
+func ownAccount(it *Item) *Ref {
+	if it.BillingAccount == nil && it.Product != nil {
+		return it.Product.BillingAccount
+	}
+	return it.BillingAccount
+}
+
+// placesOf are the places that the item names, as a product has them.
+func placesOf(it *Item) (out []subscription.Place) {
+	if it.Product == nil {
+		return nil
+	}
+	for _, at := range it.Product.Place {
+		if at.Role == "" {
+			at.Role = "use"
+		}
+		out = append(out, subscription.Place(at))
+	}
+	return out
+}
+
+// places are the ids of the places that the item names.
+func places(it *Item) []string {
+	if it.Product == nil {
+		return nil
+	}
+	return idsOf(it.Product.Place)
+}
+
+func idsOf(places []tmf.Place) (ids []string) {
+	for _, at := range places {
+		ids = append(ids, at.ID)
+	}
+	return ids
 }
 
 // build adds the service order items of a part.
@@ -542,84 +641,125 @@ func (p *placing) modify(it *Item, owned *subscription.Product) error {
 	if change == nil && state == "" {
 		return fault.Clash("nothingToChange", "Product %q is already as this item asks; nothing would change", owned.ID)
 	}
-	if change != nil {
-		if err := subscription.Propose(p.tx, owned.ID, change); err != nil {
-			return err
-		}
-	}
 	for i, s := range owned.RealizingService {
 		if s.State == subscription.Terminated {
 			continue
 		}
-		want := &fulfilment.Service{ID: s.ID, State: state}
+		want := &fulfilment.Service{ID: s.ID, State: state, Place: servicePlaces(owned, change)}
 		if change != nil {
+			change.Awaited = append(change.Awaited, s.ID)
 			if want.Characteristic, err = p.forService(s.ID, change.ProductCharacteristic); err != nil {
 				return err
 			}
 		}
 		p.line(it, fmt.Sprintf("%s.%d", it.ID, i+1), owned.ID, want)
 	}
-	return nil
+	if change == nil {
+		return nil
+	}
+	return subscription.Propose(p.tx, owned.ID, change)
+}
+
+// servicePlaces are where the services of a product are used once it is changed.
+func servicePlaces(owned *subscription.Product, c *subscription.PendingChange) (out []tmf.Place) {
+	places := owned.Place
+	if c != nil && c.Place != nil {
+		places = c.Place
+	}
+	for _, at := range places {
+		out = append(out, tmf.Place(at))
+	}
+	return out
 }
 
 // change is what of the product itself shall be different; nil for nothing.
 func (p *placing) change(it *Item, owned *subscription.Product) (*subscription.PendingChange, error) {
+	c := &subscription.PendingChange{OrderDate: p.order.OrderDate,
+		ProductOrderItem: &subscription.OrderItem{ProductOrderID: p.order.ID, OrderItemID: it.ID, OrderItemAction: Modify}}
+	if own := ownAccount(it); own != nil && own.ID != owned.Account() {
+		c.BillingAccount = own
+	}
+	if at := placesOf(it); len(at) > 0 && !slices.EqualFunc(at, owned.Place, func(a, b subscription.Place) bool { return a.ID == b.ID }) {
+		c.Place = at
+	}
 	other := it.ProductOffering != nil && it.ProductOffering.ID != owned.Offering()
-	if !other && len(it.Product.Characteristic) == 0 {
+	if other || len(it.Product.Characteristic) > 0 {
+		if err := p.configured(c, it, owned, other); err != nil {
+			return nil, err
+		}
+	}
+	if !other && len(c.ProductCharacteristic) == 0 && c.BillingAccount == nil && c.Place == nil {
 		return nil, nil
 	}
-	c := &subscription.PendingChange{ProductOrderItem: &subscription.OrderItem{ProductOrderID: p.order.ID, OrderItemID: it.ID, OrderItemAction: Modify}}
-	id := owned.Offering()
+	return c, p.allowed(c, owned)
+}
+
+// configured adds to a change another offering and characteristics.
+func (p *placing) configured(c *subscription.PendingChange, it *Item, owned *subscription.Product, other bool) error {
 	var o *catalog.ProductOffering
 	var err error
 	if other {
-		id = it.ProductOffering.ID
-		o, err = catalog.Sellable(p.tx, id, p.tx.Now())
+		o, err = catalog.Sellable(p.tx, it.ProductOffering.ID, p.tx.Now())
 	} else {
-		o, err = catalog.Offerings.Get(p.tx, id)
+		o, err = catalog.Offerings.Get(p.tx, owned.Offering())
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s, err := catalog.SpecOf(p.tx, o)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if other {
 		if err := p.sameServices(owned, o, s); err != nil {
-			return nil, err
+			return err
 		}
+		it.ProductOffering.Name = o.Name
+		c.ProductOffering = &Ref{ID: o.ID, Name: o.Name}
+		c.ProductSpecification = &subscription.SpecRef{ID: s.ID, Name: s.Name, Version: s.Version}
 	}
 	chosen := kept(s, owned.ProductCharacteristic)
 	for _, ch := range it.Product.Characteristic {
 		chosen = tmf.With(chosen, ch)
 	}
 	chars, err := s.Configure(o, chosen, p.tx.Now())
-	if err != nil {
-		return nil, err
-	}
-	if other {
-		if err := p.eligible(o, chars, it.Product.Place); err != nil {
-			return nil, err
-		}
-	}
 	for _, ch := range chars {
 		old, had := tmf.Value(owned.ProductCharacteristic, ch.Name)
 		if now, _ := tmf.Value(chars, ch.Name); !had || now != old {
 			c.ProductCharacteristic = append(c.ProductCharacteristic, ch)
 		}
 	}
-	if !other && len(c.ProductCharacteristic) == 0 {
-		return nil, nil
+	return err
+}
+
+// allowed checks that the customer may have the product as the change makes it, and
+// notes what its account will have to pay.
+func (p *placing) allowed(c *subscription.PendingChange, owned *subscription.Product) error {
+	will, err := subscription.Products.Copy(owned)
+	if err != nil {
+		return err
 	}
-	if other {
-		it.ProductOffering.Name = o.Name
-		c.ProductOffering = &Ref{ID: o.ID, Name: o.Name}
-		if s != nil {
-			c.ProductSpecification = &subscription.SpecRef{ID: s.ID, Name: s.Name, Version: s.Version}
+	will.Take(c)
+	if will.Offering() == "" {
+		return nil // nothing is sold, and nothing owed
+	}
+	o, err := catalog.Offerings.Get(p.tx, will.Offering())
+	if err != nil {
+		return err
+	}
+	at := will.Places()
+	if c.ProductOffering != nil || c.Place != nil {
+		if err := p.eligible(o, will.ProductCharacteristic, at); err != nil {
+			return err
 		}
 	}
-	return c, nil
+	prices, err := catalog.Prices(p.tx, o)
+	if err != nil {
+		return err
+	}
+	p.charge(will.BillingAccount, concerning(prices, p.tx.Now(), will.ProductCharacteristic, at))
+	p.charge(will.BillingAccount, concerning(prices, owned.Ordered(), will.ProductCharacteristic, at)) // what is billed already stays
+	return nil
 }
 
 // sameServices refuses another offering that other services realise: those of the
@@ -674,12 +814,15 @@ func (p *placing) forService(service string, chars []tmf.Characteristic) ([]tmf.
 
 // begin hands the service order down and writes the product order.
 func (p *placing) begin() error {
-	o := p.order
+	o, waits := p.order, 0
 	for i := range p.service.ServiceOrderItem {
 		si := &p.service.ServiceOrderItem[i]
 		it := o.ProductOrderItem[slices.IndexFunc(o.ProductOrderItem, func(x Item) bool { return x.ID == si.External.Item })]
 		for _, r := range it.Relationship {
 			for _, id := range p.byItem[r.ID] {
+				if waits++; waits > maxWaits {
+					return fault.BadInput("tooManyRelations", "More than %d pieces of the order wait for others through productOrderItemRelationship", maxWaits)
+				}
 				si.Relationship = append(si.Relationship, fulfilment.ItemRelationship{RelationshipType: "reliesOn", OrderItem: &fulfilment.ItemRef{ItemID: id}})
 			}
 		}

@@ -1,25 +1,39 @@
 package order
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
 	"tandem/bss/catalog"
 	"tandem/bss/subscription"
+	"tandem/kit/tmf"
 )
 
-// itemPrices are the prices of an offering as the order shows them.
-func itemPrices(prices []*catalog.ProductOfferingPrice, at time.Time) []OrderPrice {
+// concerning are those of the prices of an offering that a product owes which is
+// ordered at the instant, with these characteristics at these places.
+func concerning(prices []*catalog.ProductOfferingPrice, at time.Time, chars []tmf.Characteristic, places []string) []*catalog.ProductOfferingPrice {
+	return slices.DeleteFunc(slices.Clone(prices), func(p *catalog.ProductOfferingPrice) bool {
+		return !p.ValidFor.Holds(at) || !p.Concerns(chars, places)
+	})
+}
+
+// itemPrices are prices as the order shows them, what lowers them as a negative
+// amount. A percentage has no amount to show.
+func itemPrices(prices []*catalog.ProductOfferingPrice) ([]OrderPrice, error) {
 	var out []OrderPrice
 	for _, p := range prices {
-		if p.Price == nil || !p.ValidFor.Holds(at) {
+		if p.Price == nil {
 			continue
 		}
-		amount := *p.Price
+		amount, err := p.Signed(*p.Price)
+		if err != nil {
+			return nil, err
+		}
 		out = append(out, OrderPrice{Name: p.Name, PriceType: p.PriceType, RecurringChargePeriod: period(p),
 			Price: &subscription.Price{DutyFreeAmount: &amount}, ProductOfferingPrice: &Ref{ID: p.ID, Name: p.Name}})
 	}
-	return out
+	return out, nil
 }
 
 func period(p *catalog.ProductOfferingPrice) string {

@@ -24,12 +24,16 @@
 //
 // A POST by API is for migrations. A product posted as created or pendingActive
 // waits for the network: the first ServiceActive that names it makes it active and
-// starts its billing. A product posted as active or suspended must name the
-// services that realise it and the date since when; it starts no billing, because
-// what was billed before is not known here. For verify that means: a live product
-// whose service the network does not know, and a live product with prices but no
-// billable item, are both mismatches, and a migration is finished when there are
-// none. [Mismatches] finds what the room itself can see.
+// starts its billing. One posted as terminated is history. None can be posted as
+// running: no element has confirmed that, and no bill would follow. [Mismatches]
+// finds what the room itself can see of products and services that disagree.
+//
+// # Changes
+//
+// What an order asks of a running product is its pendingChange until all services
+// that the change concerns have confirmed it; only then is it part of the product,
+// and told. The date of that order, changeDate, is from then on the date by which
+// the prices of the product are judged.
 //
 // # Hearing twice
 //

@@ -33,21 +33,6 @@ func OfService(tx *store.Tx, service string) ([]*Product, error) {
 	return Products.Select(tx, tmf.Where{"realizingService.id": service}, tmf.Page{})
 }
 
-// Expect notes that these services must become active before the product is, and
-// brings a created product to pendingActive.
-func Expect(tx *store.Tx, product string, services ...string) error {
-	_, err := Products.Edit(tx, product, func(p *Product) error {
-		for _, id := range services {
-			p.service(id)
-		}
-		if p.Status == Created {
-			p.Status = PendingActive
-		}
-		return nil
-	})
-	return err
-}
-
 // Mark moves a product to a state that an order decides, not the network:
 // pendingActive, cancelled, aborted or pendingTerminate.
 func Mark(tx *store.Tx, product, status string) error {
@@ -74,13 +59,25 @@ func Settle(tx *store.Tx, product string) error {
 }
 
 // Propose notes what an order is about to change; it becomes part of the product
-// when the network confirms the change. A nil change takes it back.
+// when the network confirms the change.
 func Propose(tx *store.Tx, product string, c *PendingChange) error {
 	_, err := Products.Edit(tx, product, func(p *Product) error {
-		if c != nil && p.PendingChange != nil {
+		if p.PendingChange != nil {
 			return fault.Clash("changePending", "Another change of product %q is under way", product)
 		}
 		p.PendingChange = c
+		return nil
+	})
+	return err
+}
+
+// Withdraw takes back what an order was about to change; a change that another
+// order asks for stays.
+func Withdraw(tx *store.Tx, product, order string) error {
+	_, err := Products.Edit(tx, product, func(p *Product) error {
+		if p.PendingChange != nil && p.PendingChange.order() == order {
+			p.PendingChange = nil
+		}
 		return nil
 	})
 	return err

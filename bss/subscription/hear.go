@@ -22,6 +22,7 @@ const (
 // news is a fact of a service, whatever its type.
 type news struct {
 	product, service string
+	order            string // the product order behind it, "" if none
 	what             string
 	at               time.Time
 	resources        []fact.Resource
@@ -30,28 +31,28 @@ type news struct {
 // Activate hears that a service runs. The product is active when all its services
 // are, from the instant the last one was confirmed.
 func Activate(tx *store.Tx, f fact.ServiceActive) error {
-	return hear(tx, news{f.External.Product, f.Service, heardActive, f.At, f.Resources})
+	return hear(tx, news{f.External.Product, f.Service, f.External.Order, heardActive, f.At, f.Resources})
 }
 
 // Change hears that a running service was modified: the pending change and the
 // new resources become part of the product.
 func Change(tx *store.Tx, f fact.ServiceChanged) error {
-	return hear(tx, news{f.External.Product, f.Service, heardChanged, f.At, f.Resources})
+	return hear(tx, news{f.External.Product, f.Service, f.External.Order, heardChanged, f.At, f.Resources})
 }
 
 // Suspend hears that the network refuses the subscriber.
 func Suspend(tx *store.Tx, f fact.ServiceSuspended) error {
-	return hear(tx, news{f.External.Product, f.Service, heardSuspended, f.At, nil})
+	return hear(tx, news{f.External.Product, f.Service, f.External.Order, heardSuspended, f.At, nil})
 }
 
 // Resume hears that a suspended service runs again.
 func Resume(tx *store.Tx, f fact.ServiceResumed) error {
-	return hear(tx, news{f.External.Product, f.Service, heardResumed, f.At, nil})
+	return hear(tx, news{f.External.Product, f.Service, f.External.Order, heardResumed, f.At, nil})
 }
 
 // Terminate hears that the network no longer knows the service.
 func Terminate(tx *store.Tx, f fact.ServiceTerminated) error {
-	return hear(tx, news{f.External.Product, f.Service, heardTerminated, f.At, nil})
+	return hear(tx, news{f.External.Product, f.Service, f.External.Order, heardTerminated, f.At, nil})
 }
 
 // hear takes one fact into the product, tells what that makes of the product, and
@@ -182,7 +183,7 @@ func (p *Product) take(n news) {
 	}
 	p.takeResources(n)
 	if n.what == heardChanged {
-		p.takeChange()
+		p.takeChange(n)
 	}
 }
 
@@ -210,12 +211,22 @@ func (p *Product) takeResources(n news) {
 	}
 }
 
-// takeChange makes the pending change part of the product.
-func (p *Product) takeChange() {
+// takeChange makes the pending change part of the product, if this was the last
+// service to confirm it.
+func (p *Product) takeChange(n news) {
 	c := p.PendingChange
-	if c == nil {
+	if c == nil || c.order() != n.order {
 		return
 	}
+	c.Awaited = slices.DeleteFunc(c.Awaited, func(id string) bool { return id == n.service })
+	if len(c.Awaited) == 0 {
+		p.Take(c)
+		p.PendingChange, p.ChangeDate = nil, c.OrderDate
+	}
+}
+
+// Take makes a change part of the product.
+func (p *Product) Take(c *PendingChange) {
 	if c.ProductOffering != nil {
 		p.ProductOffering = c.ProductOffering
 	}
@@ -228,10 +239,23 @@ func (p *Product) takeChange() {
 	for _, v := range c.ProductCharacteristic {
 		p.ProductCharacteristic = tmf.With(p.ProductCharacteristic, v)
 	}
+	if c.BillingAccount != nil {
+		p.BillingAccount = c.BillingAccount
+	}
+	if c.Place != nil {
+		p.Place = c.Place
+	}
 	if c.ProductOrderItem != nil {
 		p.ProductOrderItem = append(p.ProductOrderItem, *c.ProductOrderItem)
 	}
-	p.PendingChange = nil
+}
+
+// order is the product order that asks for the change.
+func (c *PendingChange) order() string {
+	if c.ProductOrderItem == nil {
+		return ""
+	}
+	return c.ProductOrderItem.ProductOrderID
 }
 
 // network is what the services together say of the product: "" as long as one of
@@ -317,9 +341,9 @@ func (p *Product) tell(tx *store.Tx, n news, was, is string) {
 		outbox.Tell(tx, fact.ProductResumed{Product: p.ID, Customer: p.Customer(), Service: n.service, At: n.at})
 	case was != is && is == Terminated:
 		outbox.Tell(tx, fact.ProductTerminated{Product: p.ID, Customer: p.Customer(), Service: n.service, At: n.at})
-	case n.what == heardChanged && is != Terminated:
-		outbox.Tell(tx, fact.ProductChanged{Product: p.ID, Offering: p.Offering(), Customer: p.Customer(), Service: n.service, At: n.at,
-			Resources: p.resources()})
+	case n.what == heardChanged && is != Terminated && p.PendingChange == nil:
+		outbox.Tell(tx, fact.ProductChanged{Product: p.ID, Offering: p.Offering(), Customer: p.Customer(), BillingAccount: p.Account(),
+			OrderDate: p.Ordered(), Service: n.service, At: n.at, Resources: p.resources()})
 	}
 }
 

@@ -18,17 +18,18 @@ func live(status string) bool {
 	return status == Active || status == Suspended || status == PendingTerminate
 }
 
-// post takes a product from a client: one that no order made.
+// post takes a product from a client: one that no order made. It cannot begin as
+// one that runs: nobody would have confirmed that, and nobody would bill it.
 func post(tx *store.Tx, p *Product) error {
 	p.Status = strings.TrimSpace(p.Status)
-	p.PendingChange = nil
+	if live(p.Status) {
+		return fault.BadInput("networkDecides", "A product is %s when the network confirms it: order it, or send it as pendingActive with its services", p.Status)
+	}
+	p.PendingChange, p.ChangeDate = nil, time.Time{}
 	for i := range p.RealizingService {
 		s := &p.RealizingService[i]
 		s.State, s.Since, s.Started = "", time.Time{}, time.Time{}
-		switch p.Status {
-		case Active, Suspended:
-			s.State, s.Since, s.Started = p.Status, p.StartDate, p.StartDate
-		case Terminated:
+		if p.Status == Terminated {
 			s.State, s.Since, s.Started = Terminated, p.TerminationDate, p.StartDate
 		}
 	}
@@ -75,6 +76,10 @@ func ordered(old, p *Product) string {
 		return "billingAccount"
 	case old.Customer() != p.Customer():
 		return "The customer"
+	case !old.OrderDate.Equal(p.OrderDate):
+		return "orderDate"
+	case !same(old.Place, p.Place):
+		return "place"
 	case !old.StartDate.Equal(p.StartDate):
 		return "startDate"
 	case !old.TerminationDate.Equal(p.TerminationDate):

@@ -27,9 +27,9 @@ const (
 
 // moves is the state machine. A product whose termination is given up returns to
 // what its services say, active or suspended. A migration brings products that
-// live already, and those that have ended.
+// wait for the network's word, and those that have ended.
 var moves = tmf.Moves{
-	"":               {Created, PendingActive, Active, Suspended, Terminated},
+	"":               {Created, PendingActive, Terminated},
 	Created:          {PendingActive, Active, Cancelled, Aborted},
 	PendingActive:    {Active, Cancelled, Aborted},
 	Active:           {Suspended, PendingTerminate, Terminated},
@@ -68,15 +68,22 @@ type Product struct {
 	// PendingChange is what an order has asked for and the network has not yet
 	// confirmed. An extension of TMF637.
 	PendingChange *PendingChange `json:"pendingChange,omitzero"`
+	// ChangeDate is when the last confirmed change was ordered. An extension of TMF637.
+	ChangeDate time.Time `json:"changeDate,omitzero"`
 }
 
-// PendingChange becomes part of the product when the network confirms the change.
+// PendingChange becomes part of the product when all services that it awaits have
+// confirmed it.
 type PendingChange struct {
 	ProductOffering       *Ref                 `json:"productOffering,omitzero"`
 	ProductSpecification  *SpecRef             `json:"productSpecification,omitzero"`
 	ProductCharacteristic []tmf.Characteristic `json:"productCharacteristic,omitzero"` // those that change
 	ProductPrice          []ProductPrice       `json:"productPrice,omitzero"`          // all, if any
+	BillingAccount        *Ref                 `json:"billingAccount,omitzero"`
+	Place                 []Place              `json:"place,omitzero"` // all, if any
 	ProductOrderItem      *OrderItem           `json:"productOrderItem,omitzero"`
+	OrderDate             time.Time            `json:"orderDate,omitzero"`
+	Awaited               []string             `json:"awaited,omitzero"` // services that have not confirmed it
 }
 
 // Ref points to another thing, always by id.
@@ -228,7 +235,7 @@ var Products = tmf.Kind[Product, *Product]{
 	Index:     []string{"status", "name", "startDate", "productOffering.id", "billingAccount.id"},
 	Multi:     []string{"relatedParty.id", "realizingService.id"},
 	StateAttr: "status", Moves: moves,
-	Frozen: []string{"realizingService", "realizingResource", "pendingChange"},
+	Frozen: []string{"realizingService", "realizingResource", "pendingChange", "changeDate"},
 }
 
 // Customer is the id of the customer who has the product, "" if it names none.
@@ -260,6 +267,23 @@ func (p *Product) Offering() string {
 		return ""
 	}
 	return p.ProductOffering.ID
+}
+
+// Places are the ids of where the product is used.
+func (p *Product) Places() (ids []string) {
+	for _, at := range p.Place {
+		ids = append(ids, at.ID)
+	}
+	return ids
+}
+
+// Ordered is when the product, as it is now, was ordered: by that date its prices
+// are judged. Zero if no order made it.
+func (p *Product) Ordered() time.Time {
+	if p.ChangeDate.IsZero() {
+		return p.OrderDate
+	}
+	return p.ChangeDate
 }
 
 // Account is the id of the billing account, "" if none.

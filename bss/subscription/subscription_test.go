@@ -72,15 +72,17 @@ func (w *world) refused(method, at, body string, status int, code string) {
 // product is an ordered product that waits for services.
 func (w *world) product(services ...string) string {
 	w.Helper()
-	p := &subscription.Product{Name: "Mobile M", Status: subscription.Created}
+	var id string
 	w.must(func(tx *store.Tx) error {
-		p = &subscription.Product{Name: "Mobile M", Status: subscription.Created}
-		if err := subscription.Create(tx, p); err != nil {
-			return err
+		p := &subscription.Product{Name: "Mobile M", Status: subscription.PendingActive}
+		for _, s := range services {
+			p.RealizingService = append(p.RealizingService, subscription.ServiceRef{ID: s})
 		}
-		return subscription.Expect(tx, p.ID, services...)
+		err := subscription.Create(tx, p)
+		id = p.ID
+		return err
 	})
-	return p.ID
+	return id
 }
 
 func (w *world) get(id string) (p *subscription.Product) {
@@ -244,6 +246,43 @@ func TestAPendingChangeHoldsWhenTheNetworkConfirmsIt(t *testing.T) {
 	})
 }
 
+func TestAChangeAwaitsAllItsServices(t *testing.T) {
+	each(t, func(w *world) {
+		id := w.product("s1", "s2")
+		for n, s := range []string{"s1", "s2"} {
+			if err := w.hear("active", id, s, float64(n+1)); err != nil {
+				w.Fatal(err)
+			}
+		}
+		propose := func() {
+			w.Helper()
+			w.must(func(tx *store.Tx) error {
+				return subscription.Propose(tx, id, &subscription.PendingChange{OrderDate: start.Add(3 * time.Hour), Awaited: []string{"s1", "s2"},
+					Place: []subscription.Place{{ID: "SE", Role: "use"}}})
+			})
+		}
+		propose()
+		w.must(func(tx *store.Tx) error { return subscription.Withdraw(tx, id, "another") })
+		if err := w.hear("changed", id, "s2", 4); err != nil {
+			w.Fatal(err)
+		}
+		if p := w.get(id); p.PendingChange == nil || !slices.Equal(p.PendingChange.Awaited, []string{"s1"}) || p.Place != nil || len(w.told(id)) != 1 {
+			w.Errorf("one of two has confirmed: %+v at %v, told %v", p.PendingChange, p.Place, w.told(id))
+		}
+		if err := w.hear("changed", id, "s1", 5); err != nil {
+			w.Fatal(err)
+		}
+		if p := w.get(id); p.PendingChange != nil || len(p.Place) != 1 || !p.Ordered().Equal(start.Add(3*time.Hour)) || !slices.Equal(w.told(id), []string{"Active@2", "Changed@5"}) {
+			w.Errorf("both have: %+v at %v, ordered %v, told %v", p.PendingChange, p.Place, p.Ordered(), w.told(id))
+		}
+		propose()
+		w.must(func(tx *store.Tx) error { return subscription.Withdraw(tx, id, "") })
+		if p := w.get(id); p.PendingChange != nil {
+			w.Errorf("withdrawn: %+v", p.PendingChange)
+		}
+	})
+}
+
 func TestWhatOrdersDecideAndWhatTheyDoNot(t *testing.T) {
 	each(t, func(w *world) {
 		id := w.product("s1")
@@ -334,8 +373,11 @@ func TestProductsByAPI(t *testing.T) {
 		id := w.post(path, `{"name":"n","status":"created","isBundle":false,"productPrice":[{"priceType":"recurring","price":{"dutyFreeAmount":{"unit":"EUR","value":9.99}}}]}`)
 		w.refused("POST", path, `{"name":"n"}`, 400, "mandatoryAttributeMissing")
 		w.refused("POST", path, `{"status":"asleep"}`, 400, "invalidValue")
-		w.refused("POST", path, `{"status":"active"}`, 400, "serviceMissing")
-		w.refused("POST", path, `{"status":"active","realizingService":[{"id":"s1"}]}`, 400, "startMissing")
+		for _, status := range []string{"active", "suspended", "pendingTerminate"} { // whatever it names: nobody would bill it
+			w.refused("POST", path, `{"status":"`+status+`"}`, 400, "networkDecides")
+			w.refused("POST", path, `{"status":"`+status+`","startDate":"2020-05-01T00:00:00Z","realizingService":[{"id":"s1"}]}`, 400, "networkDecides")
+		}
+		w.refused("POST", path, `{"status":"terminated"}`, 400, "endMissing")
 		w.refused("POST", path, `{"status":"aborted"}`, 400, "illegalState")
 		w.refused("POST", path, `{"status":"created","productOffering":{"id":"x"}}`, 400, "unknownOffering")
 		w.refused("POST", path, `{"status":"created","relatedParty":[{"id":"x","role":"customer"}]}`, 400, "unknownCustomer")
@@ -352,21 +394,29 @@ func TestProductsByAPI(t *testing.T) {
 
 func TestAMigratedProductTakesPartInTheNetworksLife(t *testing.T) {
 	each(t, func(w *world) {
-		id := w.post(path, `{"name":"old","status":"active","startDate":"2020-05-01T00:00:00Z","realizingService":[{"id":"s1"}]}`)
+		id := w.post(path, `{"name":"old","status":"pendingActive","orderDate":"2020-05-01T00:00:00Z","changeDate":"2020-06-01T00:00:00Z","realizingService":[{"id":"s1","state":"active"}]}`)
+		if p := w.get(id); p.RealizingService[0].State != "" || !p.ChangeDate.IsZero() || w.told(id) != nil {
+			w.Errorf("a client says what the network does: %+v, told %v", p, w.told(id))
+		}
+		if err := w.hear("active", id, "s1", 0.5); err != nil {
+			w.Fatal(err)
+		}
+		w.refused("PATCH", path+"/"+id, `{"orderDate":"2021-05-01T00:00:00Z"}`, 409, "orderNeeded")
+		w.refused("PATCH", path+"/"+id, `{"place":[{"id":"SE","role":"use"}]}`, 409, "orderNeeded")
 		w.refused("PATCH", path+"/"+id, `{"startDate":"2021-05-01T00:00:00Z"}`, 409, "orderNeeded")
 		w.refused("PATCH", path+"/"+id, `{"productCharacteristic":[{"name":"a","value":1}]}`, 409, "orderNeeded")
 		w.refused("DELETE", path+"/"+id, ``, 409, "productRuns")
 		if a := w.api.Do("mno", "PATCH", path+"/"+id, `{"description":"from the old system"}`); a.Status != 200 {
 			w.Errorf("PATCH description: %d %s", a.Status, a.Body)
 		}
-		if got := w.told(id); got != nil {
-			w.Errorf("a migrated product starts its billing: %v", got)
+		if got := w.told(id); !slices.Equal(got, []string{"Active@0.5"}) { // which starts its billing
+			w.Errorf("told %v", got)
 		}
 		if err := w.hear("suspended", id, "s1", 1); err != nil {
 			w.Fatal(err)
 		}
 		p := w.get(id)
-		if p.Status != "suspended" || p.StartDate.Year() != 2020 || !slices.Equal(w.told(id), []string{"Suspended@1"}) {
+		if p.Status != "suspended" || !p.StartDate.Equal(start.Add(30*time.Minute)) || !slices.Equal(w.told(id), []string{"Active@0.5", "Suspended@1"}) {
 			w.Errorf("%s since %v, told %v", p.Status, p.StartDate, w.told(id))
 		}
 		if found, err := subscription.Mismatches(w.Context(), w.db, mno); err != nil || len(found) != 0 {
