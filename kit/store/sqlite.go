@@ -112,7 +112,13 @@ func (e *sqliteEngine) read(ctx context.Context, s Scope, fn func(*Tx) error) er
 		return ErrClosed
 	}
 	defer func() { e.readers <- c }()
-	return safely(fn, &Tx{db: e.db, session: c, ctx: ctx, scope: s, now: e.db.Now()})
+	c.conn.SetInterrupt(ctx.Done()) // a query nobody waits for would keep the reader from others
+	defer c.conn.SetInterrupt(nil)
+	err := safely(fn, &Tx{db: e.db, session: c, ctx: ctx, scope: s, now: e.db.Now()})
+	if err != nil && ctx.Err() != nil {
+		return errors.Join(ctx.Err(), err)
+	}
+	return err
 }
 
 func (e *sqliteEngine) write(ctx context.Context, s Scope, fn func(*Tx) error) error {

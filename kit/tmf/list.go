@@ -15,7 +15,9 @@ import (
 )
 
 const (
-	maxScan     = 200_000          // resources looked at one by one for a filter without an index
+	maxScan     = 200_000          // resources looked at one by one for a filter or sort without an index
+	maxPage     = 16 << 20         // bytes of a page; the resource that passes it is its last
+	maxList     = 30 * time.Second // that a list may take
 	bigTotal    = 10_000           // totals from here on may be up to totalAge old
 	totalAge    = 10 * time.Second // a total of a moving list is old when it is read anyway
 	manyMatches = 5_000            // from here on, walking the sort index beats sorting the matches
@@ -61,6 +63,11 @@ func (k *Kind[T, P]) listDocs(tx *store.Tx, q *Query) (page, error) {
 // find runs a query: in SQL as far as it goes, the rest in Go.
 func (k *Kind[T, P]) find(tx *store.Tx, q *Query, total bool) ([]document, int64, error) {
 	c := k.compile(tx.Dialect(), q)
+	if total {
+		if err := k.sortable(tx, q, c); err != nil {
+			return nil, 0, err
+		}
+	}
 	if len(c.rest) > 0 {
 		return k.scan(tx, q, c)
 	}
@@ -82,8 +89,42 @@ func (k *Kind[T, P]) find(tx *store.Tx, q *Query, total bool) ([]document, int64
 		text += fmt.Sprintf(" LIMIT %d OFFSET %d", q.Limit, q.Offset)
 	}
 	rows, err := tx.Query(text, c.args...)
-	docs, err := store.Collect(rows, err, scanDocument)
+	if !total {
+		docs, err := store.Collect(rows, err, scanDocument)
+		return docs, n, err
+	}
+	docs, err := collectPage(rows, err)
 	return docs, n, err
+}
+
+// collectPage reads rows until a page is full.
+func collectPage(rows store.Rows, err error) (docs []document, _ error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for size := 0; size < maxPage && rows.Next(); {
+		d, err := scanDocument(rows)
+		if err != nil {
+			return nil, err
+		}
+		docs, size = append(docs, d), size+len(d.body)
+	}
+	return docs, rows.Err()
+}
+
+// sortable refuses a sort that has no index over more resources than are looked at
+// one by one: the engine would read them all before it shows the first.
+func (k *Kind[T, P]) sortable(tx *store.Tx, q *Query, c compiled) error {
+	if !slices.ContainsFunc(q.Sort, func(s SortKey) bool { return k.columnOf(s.Path) == "" }) {
+		return nil
+	}
+	n, err := k.count(tx, c)
+	if err == nil && n > maxScan {
+		err = fault.BadInput("sortTooBroad", "This sort has no index and would look at %d resources, more than %d; filter by, or sort by, some of: %s",
+			n, maxScan, strings.Join(k.indexed(), ", "))
+	}
+	return err
 }
 
 func scanDocument(r store.Rows) (d document, err error) {
@@ -100,7 +141,7 @@ func (k *Kind[T, P]) scan(tx *store.Tx, q *Query, c compiled) ([]document, int64
 	}
 	defer rows.Close()
 	var out []document
-	total := int64(0)
+	total, size := int64(0), 0
 	for seen := 0; rows.Next(); seen++ {
 		if seen == maxScan {
 			return nil, 0, fault.BadInput("filterTooBroad", "This filter has no index and would look at more than %d resources; add a condition on one of: %s",
@@ -117,8 +158,9 @@ func (k *Kind[T, P]) scan(tx *store.Tx, q *Query, c compiled) ([]document, int64
 		if !matches(c.rest, reflect.ValueOf(p)) {
 			continue
 		}
-		if total >= int64(q.Offset) && (q.Limit == 0 || len(out) < q.Limit) {
+		if total >= int64(q.Offset) && (q.Limit == 0 || len(out) < q.Limit && size < maxPage) {
 			d.body = slices.Clone(d.body)
+			size += len(d.body)
 			out = append(out, d)
 		}
 		total++

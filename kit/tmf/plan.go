@@ -302,7 +302,27 @@ func (p *plan) saveMulti(tx *store.Tx, table, id string, fresh bool, old, now []
 // at every level, and that no TimePeriod ends before it begins; a nested rule holds
 // only where its parent is present.
 func (p *plan) validate(res any) error {
+	if err := p.indexable(res); err != nil {
+		return err
+	}
 	return validateValue(reflect.ValueOf(res).Elem(), "")
+}
+
+const maxIndexed = 1000 // bytes of a text that is indexed; PostgreSQL's limit is near 2700 for all columns of an index
+
+// indexable refuses text that no index could hold.
+func (p *plan) indexable(res any) error {
+	root := reflect.ValueOf(res)
+	for _, list := range [][]column{p.columns, p.multi} {
+		for _, c := range list {
+			long := false
+			c.attr.each(root, func(v reflect.Value) { long = long || v.Kind() == reflect.String && v.Len() > maxIndexed })
+			if long {
+				return fault.BadInput("tooLong", "%s has at most %d bytes", c.attr.path, maxIndexed)
+			}
+		}
+	}
+	return nil
 }
 
 type rule struct {

@@ -1,6 +1,7 @@
 package tmf
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -283,7 +284,9 @@ func (c *call) list() error {
 		return err
 	}
 	var p page
-	err = c.s.db.Read(c.r.Context(), c.caller.scope(), func(tx *store.Tx) (err error) {
+	ctx, cancel := context.WithTimeout(c.r.Context(), maxList)
+	defer cancel()
+	err = c.s.db.Read(ctx, c.caller.scope(), func(tx *store.Tx) (err error) {
 		p, err = c.kind.listDocs(tx, q)
 		return err
 	})
@@ -330,7 +333,7 @@ func (c *call) listHeaders(q *Query, p page) {
 	if q.Offset > 0 {
 		c.link("prev", int64(max(0, q.Offset-q.Limit)), q)
 	}
-	if next := int64(q.Offset + q.Limit); next < p.total {
+	if next := int64(q.Offset + len(p.docs)); next < p.total && len(p.docs) > 0 {
 		c.link("next", next, q)
 	}
 }
