@@ -348,6 +348,39 @@ func TestAPlanChangeEndsWhatIsGoneAndBeginsWhatIsNew(t *testing.T) {
 	})
 }
 
+// A product that is barred goes over to another account: each pays for its time,
+// and the bar goes on.
+func TestABarredProductMovesToAnotherAccount(t *testing.T) {
+	each(t, func(w *world) {
+		c := w.customer("Groß")
+		account := func() string {
+			return w.post(accounts+"billingAccount", `{"name":"a","currency":"EUR","relatedParty":[{"id":"`+c+`","role":"customer"}]}`)
+		}
+		first, second := account(), account()
+		id := w.product(w.offering("M", w.price("line", "recurring", "20", monthly), w.price("setup", "oneTime", "25", "")), c)
+		if err := w.begin(id, 0); err != nil {
+			w.Fatal(err)
+		}
+		w.hear("suspend", id, 5)
+		for range 2 {
+			w.must(func(tx *store.Tx) error {
+				return billing.Change(tx, fact.ProductChanged{Product: id, BillingAccount: second, Service: "s2", OrderDate: hour(9), At: hour(10)})
+			})
+		}
+		w.hear("resume", id, 15)
+		w.want(id, "line recurring 20.00 active 10-...", "line recurring 20.00 ended 0-10", "setup oneTime 25.00 ended 0-0")
+		for _, i := range w.items(id) {
+			now := i.State == billing.ItemActive
+			if now && (i.BillingAccount.ID != second || i.ConfirmedBy != "s2") || !now && i.BillingAccount.ID != first {
+				w.Errorf("%s is on %s, confirmed by %s", i.Name, i.BillingAccount.ID, i.ConfirmedBy)
+			}
+			if now && (len(i.Suspension) != 1 || !i.Suspension[0].From.Equal(hour(10)) || !i.Suspension[0].To.Equal(hour(15))) {
+				w.Errorf("barred %v", i.Suspension)
+			}
+		}
+	})
+}
+
 func TestAnAgreedPriceCounts(t *testing.T) {
 	each(t, func(w *world) {
 		base := w.price("base", "recurring", "19.99", monthly)
