@@ -90,6 +90,7 @@ type Product struct {
 	Place          []tmf.Place          `json:"place,omitzero"`
 	RelatedParty   []tmf.RelatedParty   `json:"relatedParty,omitzero"`
 	BillingAccount *Ref                 `json:"billingAccount,omitzero"`
+	Realizing      []tmf.Ref            `json:"realizingResource,omitzero"` // reservations whose numbers and cards it takes
 	ReferredType   string               `json:"@referredType,omitzero"`
 	tmf.Extension
 }

@@ -599,6 +599,9 @@ func known(s *spec.ServiceSpecification, chars []tmf.Characteristic) []tmf.Chara
 
 // line adds a service order item that waits for the items its item relies on.
 func (p *placing) line(it *Item, id, product string, s *fulfilment.Service) {
+	if it.Product != nil {
+		s.Supporting = it.Product.Realizing
+	}
 	p.service.ServiceOrderItem = append(p.service.ServiceOrderItem, fulfilment.ServiceOrderItem{
 		ID: id, Action: it.Action, Service: s, External: &fact.External{Order: p.order.ID, Item: it.ID, Product: product}})
 	p.lines = append(p.lines, line{id, it.ID, it.Action, product})
