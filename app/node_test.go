@@ -1,16 +1,20 @@
 package app_test
 
 import (
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
 	"tandem/app"
+	"tandem/bss/subscription"
 	"tandem/kit/store"
 	"tandem/kit/store/storetest"
+	"tandem/kit/tmf"
 	"tandem/oss/activation"
 )
 
@@ -110,4 +114,45 @@ func TestTheLabLeavesARealElementAlone(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Every API that is served is somebody's daily work, not only the administrator's.
+func TestEveryAPIIsInARole(t *testing.T) {
+	a := open(t, app.Config{Data: t.TempDir(), Tenant: "host", AdminToken: superuser, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	var roles []struct {
+		ID          string
+		Permissions []struct {
+			API, Kind string
+			Verbs     []string
+		}
+	}
+	if w := ask(a, "host", "GET", "/access/v1/roles", ""); json.Unmarshal(w.Body.Bytes(), &roles) != nil || len(roles) == 0 {
+		t.Fatalf("roles: %d %s", w.Code, w.Body)
+	}
+	in := func(api, verb string) bool {
+		for _, r := range roles {
+			for _, p := range r.Permissions {
+				if r.ID != "admin" && r.ID != "reader" && p.API == api && (slices.Contains(p.Verbs, verb) || slices.Contains(p.Verbs, "*")) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	for _, k := range app.Kinds() {
+		m := k.Meta()
+		for verb, served := range map[string]bool{"read": true, "create": m.Verbs&tmf.Post != 0, "update": m.Verbs&tmf.Patch != 0} {
+			if m.API == &subscription.API && verb != "read" {
+				continue // products come of orders; who writes them by hand is moving house
+			}
+			if served && !in(m.API.ID, verb) {
+				t.Errorf("nobody but the administrator may %s %s %s", verb, m.API.ID, m.Name)
+			}
+		}
+	}
+	for api, verb := range map[string]string{"network": "update", "verify": "read"} {
+		if !in(api, verb) {
+			t.Errorf("nobody but the administrator may %s %s", verb, api)
+		}
+	}
 }

@@ -427,7 +427,7 @@ func (p *prober) probeAccess(alpha who, m marks) {
 	p.Helper()
 	alpha.must(201, alpha.do("POST", "/access/v1/users", map[string]any{"id": m.id + "user", "fullName": m.text, "password": "a long enough password", "roles": []string{"reader"}}))
 	alpha.must(200, alpha.do("PUT", "/access/v1/roles/"+m.id+"role", map[string]any{"title": m.text, "permissions": []any{map[string]any{"api": "TMF620", "kind": "*", "verbs": []string{"read"}}}}))
-	for _, path := range []string{"users", "tokens", "roles", "tenants", "audit", "wholesale/beta", "wholesale/alpha", "me", "users?after=", "audit?after=0&limit=1000"} {
+	for _, path := range []string{"users", "tokens", "roles", "tenants", "audit", "me", "users?after=", "audit?after=0&limit=1000"} {
 		p.ask("GET", "/access/v1/"+path, nil)
 	}
 	patch := func(string) any { return map[string]any{"fullName": "mine"} }
@@ -441,7 +441,7 @@ func (p *prober) probeAccess(alpha who, m marks) {
 	for _, c := range []struct {
 		method, path string
 		body         any
-	}{{"PATCH", "/access/v1/tenants/alpha", map[string]any{"name": "x"}}, {"POST", "/access/v1/tenants", map[string]any{"id": "gamma", "name": "x"}}, {"PUT", "/access/v1/wholesale/beta/hlr", nil}} {
+	}{{"PATCH", "/access/v1/tenants/alpha", map[string]any{"name": "x"}}, {"POST", "/access/v1/tenants", map[string]any{"id": "gamma", "name": "x"}}, {"PUT", "/tandem-api/network/v1/element/hlr/grant/beta", map[string]any{"prefix": "26201"}}} {
 		if a := p.ask(c.method, c.path, c.body); a.status != http.StatusForbidden {
 			p.Errorf("%s %s: %d %s", c.method, c.path, a.status, a.body)
 		}

@@ -515,46 +515,6 @@ func TestAnotherNodesRevocationIsSeenAfterSeconds(t *testing.T) {
 	}
 }
 
-func TestWholesaleIsExplicit(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
-		h.must(201, adminToken, "POST", "/tenants", object{"id": "mvno", "name": "Blue"})
-		may := func(want bool) {
-			t.Helper()
-			err := h.db.Read(t.Context(), store.Scope{Tenant: "mvno"}, func(tx *store.Tx) error {
-				ok, err := MayUse(tx, "mno", "hlr-1")
-				if ok != want {
-					t.Errorf("may use: %v, want %v", ok, want)
-				}
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		may(false)
-		h.must(200, adminToken, "PUT", "/wholesale/mvno/hlr-1", nil)
-		h.must(200, adminToken, "PUT", "/wholesale/mvno/hlr-1", nil)
-		may(true)
-		h.must(403, adminToken, "PUT", "/wholesale/mno/hlr-1", nil, Header, "mvno") // a guest shares nothing
-		h.must(404, adminToken, "PUT", "/wholesale/nobody/hlr-1", nil)
-		if _, list := h.raw(adminToken, "GET", "/wholesale/mvno", nil); string(list) != `[{"guest":"mvno","resource":"hlr-1"}]` {
-			t.Errorf("listed %s", list)
-		}
-		err := h.db.Read(t.Context(), store.Scope{Tenant: "mno"}, func(tx *store.Tx) error {
-			guests, err := Guests(tx, "hlr-1")
-			if !slices.Equal(guests, []string{"mvno"}) {
-				t.Errorf("guests %v", guests)
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.must(204, adminToken, "DELETE", "/wholesale/mvno/hlr-1", nil)
-		may(false)
-	})
-}
-
 // No secret ends in a row that is read by people, in any other column but the
 // hashes, or in a log line.
 func TestNoSecretIsLeftAnywhere(t *testing.T) {

@@ -1,7 +1,7 @@
 // Package access says who asks, for which tenant, and what that caller may do;
 // and it keeps small secrets sealed.
 //
-// Owns: tenants and their wholesale relations, users, tokens, roles and who has
+// Owns: tenants, users, tokens, roles and who has
 // them, and the audit of every change to these. It tells and hears nothing.
 //
 //	request ──Bearer token──> Guard.Authenticate ──> Caller{Tenant, Actor, Allow(api, kind, verb)}
@@ -16,8 +16,6 @@
 //     tenant with the header Tandem-Tenant.
 //   - A permission is (API or *, kind or *, verbs or *); roles are lists of
 //     permissions. Nobody gives away, or changes a holder of, more than he has.
-//   - A host serves other tenants' customers on its network only through
-//     explicit wholesale relations (host, guest, resource).
 //   - No secret is kept in the clear, written to the audit or logged: passwords
 //     are hashed, tokens are shown once, and the name typed at a failed login,
 //     which may be a password in the wrong field, is kept as a digest only.
