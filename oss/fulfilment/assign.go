@@ -32,12 +32,7 @@ func assign(tx *store.Tx, target *Graph, draw inventory.Draw, start time.Time, h
 	holder, until := target.Root().ID, startAt(tx, start).Add(reservedFor)
 	for i := range target.Parts {
 		p := &target.Parts[i]
-		var had []*Part
-		for _, g := range held {
-			if was := g.same(p); was != nil {
-				had = append(had, was)
-			}
-		}
+		had := holders(p, held)
 		var err error
 		switch kind, isNumber := strings.CutPrefix(p.Category, numberPrefix); {
 		case isNumber:
@@ -50,6 +45,9 @@ func assign(tx *store.Tx, target *Graph, draw inventory.Draw, start time.Time, h
 		if err != nil {
 			return err
 		}
+	}
+	if err := target.apart(); err != nil {
+		return err
 	}
 	for i := range target.Parts {
 		if err := target.inform(&target.Parts[i]); err != nil {
@@ -81,19 +79,51 @@ func (so *ServiceOrder) draw(s *Service) (d inventory.Draw) {
 	return d
 }
 
-// holding is the first of the parts that has the value wanted, or any if none is.
-func holding(had []*Part, name, want string) *Part {
-	for _, was := range had {
-		if want == "" || want == was.value(name) {
-			return was
+// had is what parts of the service have from pools.
+type had struct{ own, all []*Part }
+
+// holders are the part as it was in each of the graphs, and all of its category.
+func holders(p *Part, held []*Graph) (h had) {
+	for _, g := range held {
+		if was := g.same(p); was != nil {
+			h.own = append(h.own, was)
+		}
+		for i := range partsOf(g) {
+			if was := &g.Parts[i]; was.Category == p.Category {
+				h.all = append(h.all, was)
+			}
+		}
+	}
+	return h
+}
+
+// with is the first part that has the value wanted, wherever in the service it was;
+// the part itself if none is.
+func (h had) with(name, want string) *Part {
+	if want == "" && len(h.own) > 0 {
+		return h.own[0]
+	}
+	i := slices.IndexFunc(h.all, func(was *Part) bool { return want != "" && want == was.value(name) })
+	if i < 0 {
+		return nil
+	}
+	return h.all[i]
+}
+
+// apart refuses one value in two parts.
+func (g *Graph) apart() error {
+	all := g.pooled()
+	for i, v := range all {
+		if v.Value != "" && slices.Contains(all[:i], v) {
+			return fault.BadInput("assignedTwice", "Two parts of the service would have the %s %s", v.Kind, v.Value)
 		}
 	}
 	return nil
 }
 
-func assignNumber(tx *store.Tx, draw inventory.Draw, kind, holder string, until time.Time, had []*Part, p *Part) error {
+func assignNumber(tx *store.Tx, draw inventory.Draw, kind, holder string, until time.Time, had had, p *Part) error {
 	want := p.value(kind)
-	if was := holding(had, kind, want); was != nil {
+	if was := had.with(kind, want); was != nil {
 		p.set(kind, was.value(kind))
 		return nil
 	}
@@ -104,9 +134,9 @@ func assignNumber(tx *store.Tx, draw inventory.Draw, kind, holder string, until 
 	return err
 }
 
-func assignSIM(tx *store.Tx, draw inventory.Draw, holder string, until time.Time, had []*Part, p *Part) error {
+func assignSIM(tx *store.Tx, draw inventory.Draw, holder string, until time.Time, had had, p *Part) error {
 	want := p.value("iccid")
-	if was := holding(had, "iccid", want); was != nil {
+	if was := had.with("iccid", want); was != nil {
 		p.set("iccid", was.value("iccid"))
 		p.set("imsi", was.value("imsi"))
 		return nil
@@ -128,7 +158,7 @@ func (p *Part) ownsCard() bool {
 
 // assignCard reserves the card of an entry's key. A key that no card of the stock
 // has stands for itself, without keys to authenticate it.
-func assignCard(tx *store.Tx, draw inventory.Draw, holder string, until time.Time, had []*Part, p *Part) error {
+func assignCard(tx *store.Tx, draw inventory.Draw, holder string, until time.Time, had had, p *Part) error {
 	imsi, iccid := p.value("imsi"), p.value("iccid")
 	sim, err := inventory.SIMByIMSI(tx, imsi)
 	switch {
@@ -140,7 +170,7 @@ func assignCard(tx *store.Tx, draw inventory.Draw, holder string, until time.Tim
 		return err
 	}
 	p.set("iccid", sim.ICCID)
-	if holding(had, "iccid", sim.ICCID) != nil {
+	if had.with("iccid", sim.ICCID) != nil {
 		return nil
 	}
 	_, err = draw.ReserveSIM(tx, sim.Pool, sim.ICCID, holder, until)

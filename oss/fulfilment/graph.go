@@ -1,6 +1,7 @@
 package fulfilment
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -130,11 +131,12 @@ func graphOf(root *spec.Node, current *Graph, newID func() string) *Graph {
 type elementKind struct {
 	key     string // identifies it on the element
 	secrets string // leads to its keys: a SIM card's ICCID
+	unique  string // no two on one element have the same
 }
 
 // elementKinds are the resources that live on network elements.
 var elementKinds = map[string]elementKind{
-	driver.HLRSubscriber: {key: "imsi", secrets: "iccid"},
+	driver.HLRSubscriber: {key: "imsi", secrets: "iccid", unique: "msisdn"},
 }
 
 const elementPrefix = "element/"
@@ -193,6 +195,13 @@ func (in Intent) place() activation.Place {
 
 func (in Intent) sameKey(o Intent) bool { return in.place() == o.place() }
 
+// sameNumber says that both have one number, or both none, on one element.
+func (in Intent) sameNumber(o Intent) bool {
+	a, _ := in.number()
+	b, _ := o.number()
+	return a == b
+}
+
 func (in Intent) same(o Intent) bool {
 	if in.Element != o.Element || in.Type != o.Type || in.Key != o.Key || in.Absent != o.Absent || in.Keys != o.Keys || len(in.Attributes) != len(o.Attributes) {
 		return false
@@ -203,6 +212,20 @@ func (in Intent) same(o Intent) bool {
 		}
 	}
 	return true
+}
+
+// number is what no other entry of the element may have beside this one: its number.
+// False if it has none.
+func (in Intent) number() (activation.Place, bool) {
+	value := in.Attributes[elementKinds[in.Type].unique]
+	return activation.Place{Element: in.Element, Type: in.Type, Key: value}, value != ""
+}
+
+// unnumbered is the intent without it.
+func (in Intent) unnumbered() Intent {
+	in.Attributes = maps.Clone(in.Attributes)
+	in.Attributes[elementKinds[in.Type].unique] = ""
+	return in
 }
 
 // desired is the intent in the driver's terms, with the keys put in.
@@ -222,14 +245,22 @@ type Step struct {
 // nil for none. It is pure. Parts are configured children first, taken away
 // parents first. What must have left an element before something can be put there
 // comes first: a part whose key changes, because numbers are unique, and whatever
-// has a key that returns in another part. The rest is taken away last, when nothing
-// refers to it any more. A step waits for earlier ones only.
+// has a key or number that returns in another part. A part that stays and whose
+// number goes to another lets go of it first. The rest is taken away last, when
+// nothing refers to it any more. A step waits for earlier ones only.
 func diff(current, target *Graph) []Step {
-	d := differ{at: map[string]int{}, taken: map[activation.Place]int{}}
-	returns := map[activation.Place]bool{}
+	d := differ{at: map[string]int{}, taken: map[activation.Place]int{}, given: map[activation.Place]int{}, bare: map[string]bool{}}
+	returns, moves := map[activation.Place]bool{}, map[activation.Place]bool{}
 	for _, p := range partsOf(target) {
-		if was := current.same(&p).entry(); p.entry() != nil && (was == nil || !was.intent().sameKey(p.intent())) {
-			returns[p.intent().place()] = true
+		if p.entry() == nil {
+			continue
+		}
+		was, now := current.same(&p).entry(), p.intent()
+		if was == nil || !was.intent().sameKey(now) {
+			returns[now.place()] = true
+		}
+		if number, has := now.number(); has && (was == nil || !was.intent().sameNumber(now)) {
+			moves[number] = true
 		}
 	}
 	var last []*Part
@@ -238,12 +269,15 @@ func diff(current, target *Graph) []Step {
 		if p == nil {
 			continue
 		}
-		is := target.same(p).entry()
+		is, was := target.same(p).entry(), p.intent()
+		number, _ := was.number()
 		switch {
-		case is == nil && !returns[p.intent().place()]:
+		case is == nil && !returns[was.place()] && !moves[number]:
 			last = append(last, p)
-		case is == nil || !is.intent().sameKey(p.intent()):
+		case is == nil || !is.intent().sameKey(was):
 			d.take(p)
+		case moves[number] && !is.intent().sameNumber(was):
+			d.letGo(p)
 		}
 	}
 	for _, p := range slices.Backward(partsOf(target)) {
@@ -262,6 +296,8 @@ type differ struct {
 	steps []Step
 	at    map[string]int           // path -> its last step
 	taken map[activation.Place]int // the step that clears it
+	given map[activation.Place]int // number -> the step that frees it
+	bare  map[string]bool          // paths of the parts that have let their number go
 }
 
 func (d *differ) add(p *Part, do, undo Intent, after []int) {
@@ -279,6 +315,17 @@ func (d *differ) take(p *Part) {
 	old := p.intent()
 	d.add(p, old.absent(), old, after)
 	d.taken[old.place()] = len(d.steps) - 1
+	if number, has := old.number(); has {
+		d.given[number] = len(d.steps) - 1
+	}
+}
+
+// letGo takes the number off a part that stays.
+func (d *differ) letGo(p *Part) {
+	old := p.intent()
+	number, _ := old.number()
+	d.add(p, old.unnumbered(), old, nil)
+	d.given[number], d.bare[p.Path] = len(d.steps)-1, true
 }
 
 // put configures a part that is new or has changed, after the parts below it.
@@ -290,12 +337,20 @@ func (d *differ) put(was, p *Part) {
 	after, undo := belowOf(d.at, p.Path), now.absent()
 	if was != nil && was.intent().sameKey(now) {
 		undo = was.intent()
+		if d.bare[p.Path] {
+			undo = undo.unnumbered() // whose turn its number is, is undone after this
+		}
 	}
 	if n, ok := d.at[p.Path]; ok {
 		after = append(after, n)
 	}
 	if n, ok := d.taken[now.place()]; ok {
 		after = append(after, n)
+	}
+	if number, has := now.number(); has {
+		if n, ok := d.given[number]; ok {
+			after = append(after, n)
+		}
 	}
 	d.add(p, now, undo, after)
 }

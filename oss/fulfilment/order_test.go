@@ -176,6 +176,38 @@ func TestAServiceOfTwoAccessesIsActiveWhenBothAre(t *testing.T) {
 }
 
 // A part of a service may give way to one of another specification.
+// The numbers of a service's parts move among them: each is off its old entry before
+// the register is given it with another.
+func TestPartsOfOneServiceSwapTheirNumbers(t *testing.T) {
+	each(t, func(w *wing) {
+		w.tryOnce("fallout")
+		twin := serviceOf(w.through(add("1", "twin")), 0)
+		w.has(entry(0, 0), entry(1, 1))
+		for _, twice := range []item{modify("1", twin, "", tmf.Text("first", number(1))), add("1", "twin", tmf.Text("first", number(4)), tmf.Text("second", number(4)))} {
+			w.refused(http.MethodPost, orders, &order{ServiceOrderItem: []item{twice}}, 400, "assignedTwice")
+		}
+		w.through(modify("1", twin, "", tmf.Text("first", number(1)), tmf.Text("second", number(0))))
+		w.has(entry(0, 1), entry(1, 0))
+		w.wantNumber(number(0), inventory.NumberAssigned)
+		w.wantNumber(number(1), inventory.NumberAssigned)
+
+		w.through(modify("1", twin, "", tmf.Text("first", number(0)), tmf.Text("second", number(5))))
+		w.has(entry(0, 0), entry(1, 5))
+		w.wantNumber(number(1), inventory.NumberQuarantined)
+
+		b := w.hold(imsi(1))
+		o := w.place(modify("1", twin, "", tmf.Text("first", number(5)), tmf.Text("second", number(0))))
+		b.wait(w)
+		w.cancel(o.ID)
+		b.release()
+		w.ends(o.ID, fulfilment.Cancelled)
+		w.has(entry(0, 0), entry(1, 5))
+		w.through(modify("1", twin, "", truth("both", false), tmf.Text("first", number(5))))
+		w.has(entry(0, 5))
+		w.wantNumber(number(5), inventory.NumberAssigned)
+	})
+}
+
 func TestAPartThatFollowsAnotherSpecificationIsAnotherPart(t *testing.T) {
 	each(t, func(w *wing) {
 		o := w.through(add("1", "flexible"))

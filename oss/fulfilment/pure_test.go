@@ -138,6 +138,43 @@ func TestStepsNameOnlyWhatChangesAndWaitForEarlierOnes(t *testing.T) {
 	})
 }
 
+// No two entries of an element ever have one number, on the way there or back.
+func TestNumbersThatMoveAreNeverTwiceOnAnElement(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		drawn := func(label string) *Graph {
+			g := drawGraph(t, label)
+			numbers := rapid.Permutation([]string{"41", "42", "43", "44", "45", "46", "47", "48"}).Draw(t, label+" numbers")
+			for i := range partsOf(g) {
+				if p := &g.Parts[i]; i > 0 {
+					p.set("msisdn", numbers[i-1])
+				}
+			}
+			return g
+		}
+		current, target := drawn("now"), drawn("then")
+		steps, e, done := diff(current, target), hold(current), map[int]bool{}
+		unique := func(in Intent) {
+			e.apply(in)
+			seen := map[string]bool{}
+			for _, x := range e {
+				number := x.Element + " " + x.Attributes["msisdn"]
+				if x.Attributes["msisdn"] != "" && seen[number] {
+					t.Fatalf("two have number %s after %+v of %+v", number, in, steps)
+				}
+				seen[number] = true
+			}
+		}
+		for range rapid.IntRange(0, len(steps)).Draw(t, "how far") {
+			n := rapid.SampledFrom(ready(steps, done)).Draw(t, "next")
+			unique(steps[n].Do)
+			done[n] = true
+		}
+		for _, n := range slices.Backward(slices.Sorted(maps.Keys(done))) {
+			unique(steps[n].Undo)
+		}
+	})
+}
+
 func hlrPart(path, key, msisdn string) Part {
 	return Part{Path: path, Kind: "resource", ID: path, Category: "element/hlrSubscriber",
 		Chars: []tmf.Characteristic{tmf.Text("element", "hlr"), tmf.Text("imsi", key), tmf.Text("msisdn", msisdn)}}
@@ -176,6 +213,9 @@ func TestDiffOrdersSteps(t *testing.T) {
 		"a changed attribute is put where it is":           {graph(hlrPart("a", "1", "46")), graph(hlrPart("a", "1", "47")), []string{"put 1"}},
 		"what stays needs no step":                         {graph(hlrPart("a", "1", "46")), graph(hlrPart("a", "1", "46")), nil},
 		"a key that moves to another part leaves first":    {graph(hlrPart("a", "1", "46")), graph(hlrPart("b", "1", "46")), []string{"take 1", "put 1 after 0"}},
+		"a number that moves waits for who lets it go":     {graph(hlrPart("a", "1", "46"), hlrPart("b", "2", "47")), graph(hlrPart("a", "1", "47"), hlrPart("b", "2", "48")), []string{"put 2", "put 2 after 0", "put 1 after 0"}},
+		"numbers that are swapped are let go first":        {graph(hlrPart("a", "1", "46"), hlrPart("b", "2", "47")), graph(hlrPart("a", "1", "47"), hlrPart("b", "2", "46")), []string{"put 1", "put 2", "put 2 after 0 1", "put 1 after 0 1"}},
+		"a number of what goes is free before it is put":   {graph(hlrPart("a", "1", "46"), hlrPart("b", "2", "47")), graph(hlrPart("a", "1", "47")), []string{"take 2", "put 1 after 0"}},
 		"what gives way to something not on an element":    {graph(hlrPart("a", "1", "46")), graph(paper), []string{"take 1"}},
 		"what takes the place of something not on one":     {graph(paper), graph(hlrPart("a", "1", "46")), []string{"put 1"}},
 	} {
