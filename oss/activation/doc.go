@@ -1,7 +1,7 @@
 // Package activation makes elements of the network what they shall be, and proves it by reading back.
 //
-// Owns: the elements of an operator and who else may use them, and the services that integrators activate directly (TMF640). Tells and
-// hears no facts: fulfilment calls Ensure and draws its own conclusions.
+// Owns: the elements of an operator, who else may use them and who has what on them, and the services that integrators activate directly
+// (TMF640). Tells and hears no facts: fulfilment calls Ensure and draws its own conclusions.
 //
 //	fulfilment ─ Ensure ─┐                    ┌ gate: one per element ────────────────────────┐
 //	TMF640 ── job ───────┼─> Resolve (own or ─┤ one operation a key, n at once, rate, breaker ├─> driver ─> element
@@ -16,7 +16,12 @@
 // # Wholesale
 //
 // An element belongs to its host. Another operator uses it under the same name if the host granted it, for the keys that begin with the
-// granted prefix only: a brand of an MVNE cannot touch another brand's subscribers on the same register.
+// granted prefix only, and prefixes do not overlap: a brand of an MVNE cannot touch another brand's subscribers on the same register.
+//
+// # Claims
+//
+// A resource on an element has one user over all tenants: an ordered service, a resource order or a direct activation. Whoever plans to put
+// it there claims its place first and yields it when it is gone; a claim that is taken refuses the order.
 //
 // # Services (TMF640)
 //
