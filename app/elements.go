@@ -1,7 +1,6 @@
 package app
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/go-json-experiment/json"
@@ -79,7 +78,6 @@ func (a *App) elementAnswer(w http.ResponseWriter, r *http.Request, verb string,
 	if verb != tmf.VerbRead && !caller.Host() {
 		return nil, fault.Denied("hostOnly", "Only a host configures elements; a brand is granted their use")
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxElementBody)
 	s := store.Scope{Tenant: caller.Tenant, Actor: caller.Actor}
 	run := a.DB.Write
 	if verb == tmf.VerbRead {
@@ -87,11 +85,11 @@ func (a *App) elementAnswer(w http.ResponseWriter, r *http.Request, verb string,
 	}
 	body := element{}
 	if r.Method == http.MethodPut {
-		if err := json.UnmarshalRead(r.Body, &body, json.RejectUnknownMembers(true)); err != nil {
-			var tooBig *http.MaxBytesError
-			if errors.As(err, &tooBig) {
-				return nil, fault.New(fault.TooLarge, "bodyTooLarge", "An element has at most %d bytes", maxElementBody)
-			}
+		text, err := tmf.ReadBody(w, r, maxElementBody)
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(text, &body, json.RejectUnknownMembers(true)); err != nil {
 			return nil, fault.BadInput("malformedJSON", "The body is not an element: see the attributes of this route")
 		}
 	}

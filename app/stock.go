@@ -2,8 +2,6 @@ package app
 
 import (
 	"encoding/hex"
-	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -63,12 +61,9 @@ func (a *App) takeCards(w http.ResponseWriter, r *http.Request) (d delivery, err
 	if mt, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mt != "application/json" {
 		return d, fault.New(fault.Unsupported, "unsupportedMediaType", "POST takes application/json")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxStockBody))
-	if tooBig := (*http.MaxBytesError)(nil); errors.As(err, &tooBig) {
-		return d, fault.New(fault.TooLarge, "bodyTooLarge", "A delivery has at most %d bytes; send it in parts", maxStockBody)
-	}
+	body, err := tmf.ReadBody(w, r, maxStockBody)
 	if err != nil {
-		return d, fault.BadInput("bodyIncomplete", "The request body ended early")
+		return d, err
 	}
 	err = a.DB.Write(r.Context(), store.Scope{Tenant: caller.Tenant, Actor: caller.Actor}, func(tx *store.Tx) error {
 		if d, err = a.addCards(tx, body); err != nil {

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -24,13 +23,7 @@ import (
 var schemaFiles embed.FS
 
 // Schema is the tables of access.
-func Schema() store.Schema {
-	sub, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return store.Schema{Room: "access", Files: sub}
-}
+func Schema() store.Schema { return store.Embedded("access", schemaFiles) }
 
 // Header is how the superuser names the tenant.
 const Header = "Tandem-Tenant"

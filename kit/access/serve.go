@@ -2,8 +2,6 @@ package access
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -90,13 +88,9 @@ func (g *Guard) known(fn func(*Caller, http.ResponseWriter, *http.Request) error
 
 // readBody reads a small JSON object and refuses members it does not know.
 func readBody[T any](w http.ResponseWriter, r *http.Request) (v T, err error) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return v, fault.New(fault.TooLarge, "tooLarge", "The body has more than %d octets", maxBody)
-	}
+	text, err := tmf.ReadBody(w, r, maxBody)
 	if err != nil {
-		return v, fault.BadInput("noBody", "The body could not be read")
+		return v, err
 	}
 	if bytes.Contains(text, []byte(`\u0000`)) { // PostgreSQL cannot keep it
 		return v, fault.BadInput("badText", "The body contains a NUL character")

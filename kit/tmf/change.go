@@ -2,7 +2,6 @@ package tmf
 
 import (
 	"embed"
-	"io/fs"
 	"sync/atomic"
 
 	"tandem/kit/store"
@@ -12,13 +11,7 @@ import (
 var schemaFiles embed.FS
 
 // Schema is the machine's own tables.
-func Schema() store.Schema {
-	sub, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return store.Schema{Room: "tmf", Files: sub}
-}
+func Schema() store.Schema { return store.Embedded("tmf", schemaFiles) }
 
 // What happened to a resource. The change record is both the audit (who, when,
 // before; after is the next record's before, or the document) and the source

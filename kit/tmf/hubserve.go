@@ -89,7 +89,7 @@ func (h *Hub) subscribe(w http.ResponseWriter, r *http.Request, a *mountedAPI, c
 	if !caller.Allow(a.ID, hubKind, VerbCreate) {
 		return fault.Denied("notAllowed", "You may not subscribe to %s; ask your administrator for the permission", a.ID)
 	}
-	data, err := (&call{w: w, r: r}).body()
+	data, err := ReadBody(w, r, maxBody)
 	if err != nil {
 		return err
 	}

@@ -271,9 +271,13 @@ func TestOpenAPIDocumentNamesEveryRoute(t *testing.T) {
 	serve(t, func(t *testing.T, a *tmftest.API, _ *store.DB) {
 		doc := a.Do("mno", "GET", "/tmf-api/things/v4/openapi.json", nil).Object()
 		paths := doc["paths"].(map[string]any)
-		for _, p := range []string{"/thing", "/thing/{id}", "/hub", "/hub/{id}"} {
-			if paths[p] == nil {
-				t.Errorf("no path %s", p)
+		for p, verbs := range map[string]string{"/thing": "get post", "/thing/{id}": "get patch delete", "/thing/{id}/history": "get",
+			"/hub": "get post", "/hub/{id}": "get delete", "/hub/{id}/deadLetter": "get", "/hub/{id}/deadLetter/{seq}/redeliver": "post"} {
+			route, _ := paths[p].(map[string]any)
+			for _, verb := range strings.Fields(verbs) {
+				if route[verb] == nil {
+					t.Errorf("no %s of %s", verb, p)
+				}
 			}
 		}
 	})

@@ -26,8 +26,7 @@ func openAPI(a *mountedAPI) []byte {
 		paths["/"+m.Name+"/{id}/history"] = historyPath(m, ref)
 	}
 	hub := doc.schema(reflect.TypeFor[hubBody](), "EventSubscription")
-	paths["/hub"] = object{"post": operation("Subscribe to events", "registerListener", a.Name, hub, "201", hub)}
-	paths["/hub/{id}"] = object{"parameters": []any{idParameter}, "delete": operation("Unsubscribe", "unregisterListener", a.Name, nil, "204", nil)}
+	hubPaths(paths, a.Name, hub, doc.schema(reflect.TypeFor[deadLetter](), "DeadLetter"))
 	doc.schemas["Error"] = object{"type": "object", "required": []string{"code", "reason"}, "properties": object{
 		"code": text, "reason": text, "message": text, "status": text, "@type": text}}
 	out, err := json.Marshal(object{
@@ -42,6 +41,20 @@ func openAPI(a *mountedAPI) []byte {
 		panic(err) // the document is made of plain maps
 	}
 	return out
+}
+
+// hubPaths are the subscriptions of an API, and what could not be delivered to them.
+func hubPaths(paths object, api string, hub, dead object) {
+	list := func(of object) object { return object{"type": "array", "items": of} }
+	seq := object{"name": "seq", "in": "path", "required": true, "schema": object{"type": "integer"}}
+	paths["/hub"] = object{"get": operation("List subscriptions", "listListeners", api, nil, "200", list(hub)),
+		"post": operation("Subscribe to events", "registerListener", api, hub, "201", hub)}
+	paths["/hub/{id}"] = object{"parameters": []any{idParameter}, "get": operation("Read a subscription", "retrieveListener", api, nil, "200", hub),
+		"delete": operation("Unsubscribe", "unregisterListener", api, nil, "204", nil)}
+	paths["/hub/{id}/deadLetter"] = object{"parameters": []any{idParameter},
+		"get": operation("List what could not be delivered", "listDeadLetters", api, nil, "200", list(dead))}
+	paths["/hub/{id}/deadLetter/{seq}/redeliver"] = object{"parameters": []any{idParameter, seq},
+		"post": operation("Deliver a dead letter again", "redeliverDeadLetter", api, nil, "204", nil)}
 }
 
 var (

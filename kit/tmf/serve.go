@@ -350,18 +350,20 @@ func (c *call) link(rel string, offset int64, q *Query) {
 	c.w.Header().Add("Link", fmt.Sprintf("<%s>; rel=%q", u.String(), rel))
 }
 
-// body reads a request body up to the limit.
-func (c *call) body() ([]byte, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+// ReadBody reads a request body of at most so many bytes.
+func ReadBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	var tooBig *http.MaxBytesError
 	if errors.As(err, &tooBig) {
-		return nil, fault.New(fault.TooLarge, "bodyTooLarge", "A request body has at most %d bytes", maxBody)
+		return nil, fault.New(fault.TooLarge, "bodyTooLarge", "This request's body has at most %d bytes", most)
 	}
 	if err != nil {
 		return nil, fault.BadInput("bodyIncomplete", "The request body ended early")
 	}
 	return data, nil
 }
+
+func (c *call) body() ([]byte, error) { return ReadBody(c.w, c.r, maxBody) }
 
 func (c *call) post() error {
 	if ct := c.r.Header.Get("Content-Type"); ct != "" {
