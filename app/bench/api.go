@@ -189,8 +189,8 @@ func (l *load) run(ctx context.Context, d time.Duration, url func() string) (flo
 // pages asks for filtered, sorted pages of 20, one after another.
 func (l *load) pages(ctx context.Context, api string, o Options) ([]time.Duration, error) {
 	one := &load{1, l.client}
-	queries := []string{"status=created&sort=-startDate&limit=20", "productOffering.id=mobile-flat-m&sort=startDate&limit=20",
-		"status=created&productOffering.id=mobile-flat-l&sort=-startDate&limit=20&offset=40", "relatedParty.id=buyer-00000007&sort=name&limit=20",
+	queries := []string{"status=active&sort=-startDate&limit=20", "productOffering.id=mobile-flat-m&sort=startDate&limit=20",
+		"status=active&productOffering.id=mobile-flat-l&sort=-startDate&limit=20&offset=40", "relatedParty.id=buyer-00000007&sort=name&limit=20",
 		"startDate.gt=2025-01-01T00:00:00Z&sort=-startDate&limit=20"}
 	i := 0
 	_, took, err := one.run(ctx, time.Duration(o.Seconds)*time.Second, func() string { i++; return api + "?" + queries[i%len(queries)] })

@@ -1,0 +1,56 @@
+package bench
+
+import (
+	"io"
+	"testing"
+
+	"tandem/app/verify"
+	"tandem/bss/subscription"
+	"tandem/kit/store"
+	"tandem/kit/store/storetest"
+	"tandem/kit/tmf"
+)
+
+// Lines that exist before a measurement are whole: network, inventory and billing
+// agree on each of them.
+func TestExistingLinesAreWhole(t *testing.T) {
+	const lines = 120
+	for _, engine := range []store.Dialect{store.SQLite, store.Postgres} {
+		t.Run(engine.String(), func(t *testing.T) {
+			r, err := newRig(t.Context(), Options{Data: t.TempDir(), Database: storetest.Config(t, engine).URL, Out: io.Discard, Log: io.Discard})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Stop()
+			if err := r.stock(t.Context(), owners); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.fill(t.Context(), lines); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.fill(t.Context(), lines); err != nil { // a store that was kept is not filled again
+				t.Fatal(err)
+			}
+			got, err := r.Verify(t.Context(), func(string) {}, func(m verify.Mismatch) error {
+				t.Errorf("%v", m)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Products != lines+3 || got.Services != lines+3 || got.Resources != lines+3 || got.Items <= lines {
+				t.Errorf("%+v", got)
+			}
+			err = r.DB.Read(t.Context(), scope, func(tx *store.Tx) error {
+				n, err := subscription.Products.Count(tx, tmf.Where{"status": subscription.Active, "relatedParty.id": buyer(7)})
+				if n != lines/12 {
+					t.Errorf("buyer 7 has %d lines", n)
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
