@@ -24,12 +24,11 @@ import (
 // as well. What only looks back is not copied: changes, facts, jobs, messages. The
 // cards' sealed keys are copies, too, and open for none of them.
 func (r *rig) fill(ctx context.Context, n int) error {
-	var have int64
-	err := r.DB.Read(ctx, scope, func(tx *store.Tx) (err error) {
-		have, err = subscription.Products.Count(tx, tmf.Where{"status": subscription.Active})
-		return err
+	var have int
+	err := r.DB.Read(ctx, scope, func(tx *store.Tx) error {
+		return tx.Row("SELECT count(*) FROM "+subscription.Products.Table+" WHERE tenant = $1 AND id LIKE $2", lineID+"%").Scan(&have)
 	})
-	if err != nil || int(have) >= n {
+	if err != nil || have >= n {
 		return err
 	}
 	r.options.say("filling the store up to %d products", n)
@@ -53,7 +52,7 @@ func (r *rig) fill(ctx context.Context, n int) error {
 		go func() {
 			for {
 				block := int(next.Add(1) - 1)
-				from, to := block*step, min((block+1)*step, n)
+				from, to := have+block*step, min(have+(block+1)*step, n)
 				if from >= n {
 					failed <- nil
 					return
@@ -64,8 +63,8 @@ func (r *rig) fill(ctx context.Context, n int) error {
 					failed <- err
 					return
 				}
-				if all := int(made.Add(int64(to - from))); all == n || all/100_000 != (all-to+from)/100_000 {
-					r.options.say("  %d products, %.0f a second", all, float64(all)/time.Since(began).Seconds())
+				if all := int(made.Add(int64(to - from))); have+all == n || all/100_000 != (all-to+from)/100_000 {
+					r.options.say("  %d products, %.0f a second", have+all, float64(all)/time.Since(began).Seconds())
 				}
 			}
 		}()
