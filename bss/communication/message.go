@@ -97,7 +97,7 @@ const (
 // Messages are the messages of the tenant.
 var Messages = tmf.Kind[Message, *Message]{
 	API: &API, Name: "communicationMessage", Table: "communication_message", Verbs: tmf.All,
-	Index:     []string{"state", "messageType", "sendTime", "scheduledSendTime"},
+	Index:     []string{"state", "sendTime"},
 	Multi:     []string{"receiver.id", "receiver.party.id"},
 	StateAttr: "state",
 	Moves: tmf.Moves{"": {Initial}, Initial: {InProgress, Cancelled, Failed}, InProgress: {Initial, Completed, Failed},

@@ -232,7 +232,7 @@ type Place struct {
 // Products are the products of the tenant.
 var Products = tmf.Kind[Product, *Product]{
 	API: &API, Name: "product", Table: "subscription_product", Verbs: tmf.All,
-	Index:     []string{"status", "name", "startDate", "productOffering.id", "billingAccount.id"},
+	Index:     []string{"status", "startDate", "productOffering.id", "billingAccount.id"},
 	Multi:     []string{"relatedParty.id", "realizingService.id"},
 	StateAttr: "status", Moves: moves,
 	Frozen: []string{"realizingService", "realizingResource", "pendingChange", "changeDate"},

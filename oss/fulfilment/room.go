@@ -29,7 +29,7 @@ var orderMoves = tmf.Moves{
 var (
 	ServiceOrders = tmf.Kind[ServiceOrder, *ServiceOrder]{
 		API: ServiceOrdering, Name: "serviceOrder", Table: "fulfilment_service_order", Verbs: tmf.All,
-		Index: []string{"state", "externalId", "orderDate", "category"}, StateAttr: "state", Moves: orderMoves,
+		Index: []string{"state", "externalId", "orderDate"}, StateAttr: "state", Moves: orderMoves,
 		Frozen: []string{"state", "serviceOrderItem", "orderDate", "startDate", "completionDate", "cancellationDate", "errorMessage", "jeopardyAlert", "milestone"},
 	}
 	CancelServiceOrders = tmf.Kind[CancelServiceOrder, *CancelServiceOrder]{

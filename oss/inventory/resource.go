@@ -95,7 +95,7 @@ type SiteRelationship struct {
 var (
 	ResourceAPI = tmf.API{ID: "TMF639", Name: "Resource Inventory Management", Version: "4.0.0", Base: "/tmf-api/resourceInventoryManagement/v4"}
 	Resources   = tmf.Kind[Resource, *Resource]{API: &ResourceAPI, Name: "resource", Table: "inventory_resource", Verbs: tmf.All,
-		Index: []string{"resourceStatus", "resourceSpecification.id", "category", "name", "value"}, Multi: []string{"relatedParty.id"},
+		Index: []string{"resourceStatus", "resourceSpecification.id", "value"}, Multi: []string{"relatedParty.id"},
 		StateAttr: "resourceStatus", Frozen: []string{"builtBy"}}
 
 	SiteAPI = tmf.API{ID: "TMF674", Name: "Geographic Site Management", Version: "4.0.0", Base: "/tmf-api/geographicSiteManagement/v4"}

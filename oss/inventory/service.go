@@ -109,7 +109,7 @@ type RelatedServiceOrderItem struct {
 var (
 	ServiceAPI = tmf.API{ID: "TMF638", Name: "Service Inventory", Version: "4.0.0", Base: "/tmf-api/serviceInventory/v4"}
 	Services   = tmf.Kind[Service, *Service]{API: &ServiceAPI, Name: "service", Table: "inventory_service", Verbs: tmf.All,
-		Index: []string{"state", "serviceSpecification.id", "category", "name"}, Multi: []string{"relatedParty.id"},
+		Index: []string{"state", "serviceSpecification.id"}, Multi: []string{"relatedParty.id"},
 		StateAttr: "state", Moves: serviceMoves, Frozen: []string{"builtBy"}}
 )
 
