@@ -460,7 +460,7 @@ func TestOnlyAHostMayReadTheReport(t *testing.T) {
 			}
 			return in.Token
 		}
-		for _, c := range []struct{ tenant, role, code string }{{brand, "admin", "hostOnly"}, {host, "noc", "notAllowed"}} {
+		for _, c := range []struct{ tenant, role, code string }{{brand, "admin", "hostOnly"}, {host, "agent", "notAllowed"}} {
 			w := o.send(c.tenant, login(c.tenant, c.role), http.MethodGet, "/verify/v1/report", nil)
 			if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), c.code) {
 				t.Errorf("%s of %s: %d %s", c.role, c.tenant, w.Code, w.Body)
