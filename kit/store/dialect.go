@@ -41,13 +41,17 @@ var sqliteTypes = strings.NewReplacer(
 	"BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT",
 	"BIGINT", "INTEGER", "BYTEA", "BLOB", "JSON", "TEXT", ` COLLATE "C"`, "", " NULLS FIRST", "")
 
-var postgresTail = regexp.MustCompile(`\)\s*STRICT(, WITHOUT ROWID)?\s*;`)
+var (
+	postgresTail = regexp.MustCompile(`\)\s*STRICT(, WITHOUT ROWID)?\s*;`)
+	postgresOnly = regexp.MustCompile(`(?m)^-- postgres: `)
+)
 
 // DDL turns a schema text into this engine's own. Schema files use PostgreSQL's
-// type names and end each table with ") STRICT;".
+// type names and end each table with ") STRICT;". A line that begins with
+// "-- postgres: " is a statement to PostgreSQL and a comment to SQLite.
 func (d Dialect) DDL(text string) string {
 	if d == Postgres {
-		return postgresTail.ReplaceAllString(text, ");")
+		return postgresOnly.ReplaceAllString(postgresTail.ReplaceAllString(text, ");"), "")
 	}
 	return sqliteTypes.Replace(text)
 }

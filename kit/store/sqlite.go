@@ -13,6 +13,7 @@ import (
 const (
 	maxBatch     = 256                   // transactions that share one commit
 	maxBatchTime = 50 * time.Millisecond // a batch takes no new members after this
+	pageSize     = 4096                  // SQLite's default; larger pages made appends of large rows slower too
 )
 
 // sqliteEngine has one writer goroutine, which owns the only writing connection,
@@ -46,7 +47,11 @@ func openSQLite(ctx context.Context, c Config, db *DB) (*sqliteEngine, error) {
 	}
 	e := &sqliteEngine{db: db, lock: lock, readers: make(chan *sqliteConn, c.Conns),
 		queue: make(chan *writeRequest, 4*maxBatch), stop: make(chan struct{}), stopped: make(chan struct{})}
-	if e.writer, err = connect(c.Path, "PRAGMA synchronous=FULL", "PRAGMA cache_size=-48000", "PRAGMA wal_autocheckpoint=16000", "PRAGMA journal_size_limit=134217728"); err != nil {
+	if c.Checkpoint == 0 {
+		c.Checkpoint = 16000 * pageSize
+	}
+	checkpoint := fmt.Sprintf("PRAGMA wal_autocheckpoint=%d", max(1, c.Checkpoint/pageSize))
+	if e.writer, err = connect(c.Path, "PRAGMA synchronous=FULL", "PRAGMA cache_size=-48000", checkpoint, "PRAGMA journal_size_limit=134217728"); err != nil {
 		return nil, err
 	}
 	for range c.Conns {

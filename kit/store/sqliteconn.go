@@ -211,6 +211,19 @@ func (c *sqliteConn) queue(text string, args []any, want int64) {
 	c.failed = err
 }
 
+// queueGet runs at once, too.
+func (c *sqliteConn) queueGet(dest *int64, text string, args []any) {
+	if c.failed != nil {
+		return
+	}
+	rows, err := c.query(text, args)
+	err = Row{rows, err}.Scan(dest)
+	if errors.Is(err, ErrNotFound) || err == nil && c.conn.Changes() != 1 {
+		err = ErrStale
+	}
+	c.failed = err
+}
+
 func (c *sqliteConn) flush() error { return c.failed }
 
 // sqliteRows reads a statement that has made its first step.

@@ -12,11 +12,15 @@ import (
 
 // Config says where the data lives. Exactly one of Path and URL is set.
 type Config struct {
-	Path  string           // SQLite file; its folder must exist
-	URL   string           // postgres://...
-	Conns int              // PostgreSQL connections, or SQLite readers; 0: a default
-	Clock func() time.Time // tests freeze it; nil: time.Now
-	Log   *slog.Logger
+	Path  string // SQLite file; its folder must exist
+	URL   string // postgres://...
+	Conns int    // PostgreSQL connections, or SQLite readers; 0: a default
+	// Checkpoint is how many octets of write-ahead log SQLite gathers before a commit
+	// folds them into the file, which that commit waits for; 0: 64 MB. Large rows that
+	// are only added gain nothing by waiting: for them less is as fast and steadier.
+	Checkpoint int64
+	Clock      func() time.Time // tests freeze it; nil: time.Now
+	Log        *slog.Logger
 
 	// Around is called before every commit (durable false) and after it (true):
 	// tests end the process there. nil: nothing.

@@ -18,6 +18,7 @@ type session interface {
 	// queue defers a statement to the next query, exec or the commit; want is 1
 	// if it must touch exactly one row, or -1.
 	queue(sql string, args []any, want int64)
+	queueGet(dest *int64, sql string, args []any)
 	insert(into string, args []any) // see Tx.Insert
 	flush() error
 }
@@ -168,6 +169,11 @@ func (y System) Exec(sql string, args ...any) (int64, error) { return y.s.exec(s
 func (y System) Queue(sql string, args ...any)               { y.s.queue(sql, args, -1) }
 func (y System) QueueOne(sql string, args ...any)            { y.s.queue(sql, args, 1) }
 func (y System) Flush() error                                { return y.s.flush() }
+
+// QueueGet is QueueOne for a statement that ends in RETURNING of one number, which
+// is in dest when the statement has run, at the latest when Write returns.
+func (y System) QueueGet(dest *int64, sql string, args ...any) { y.s.queueGet(dest, sql, args) }
+
 func (y System) Row(sql string, args ...any) Row {
 	rows, err := y.s.query(sql, args)
 	return Row{rows, err}
