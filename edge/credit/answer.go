@@ -102,14 +102,15 @@ type Answer struct {
 	Remaining    int64
 	RetryAfter   uint32 // seconds, with Busy
 	Session      []byte // the name we gave the session, where the protocol lets us
+	Refund       []byte // names this debit when it is to be refunded (Refund-Information)
 	Reason       string // in the client's words, for problem details and logs
 	Units        []Granted
 }
 
 // Reset empties a and keeps its memory.
 func (a *Answer) Reset() {
-	units, session := a.Units[:0], a.Session[:0]
-	*a = Answer{Units: units, Session: session}
+	units, session, refund := a.Units[:0], a.Session[:0], a.Refund[:0]
+	*a = Answer{Units: units, Session: session, Refund: refund}
 }
 
 // AddUnit appends the answer for a group, reusing memory.

@@ -151,6 +151,14 @@ type Used struct {
 	Change  Change
 	Reason  Reason
 	Quota   Quota
+
+	// Cumulative: the amounts are totals since the session began, so the use is
+	// what they grew by since the report before (RFC 2866 5.3-5.7). A report that
+	// was lost is healed by the next one.
+	Cumulative bool
+	// Narrow: the octet counters of a Cumulative report have 32 bits, because no
+	// high words came with them: a lower count may be a wrap (RFC 2869 5.1, 5.2).
+	Narrow bool
 }
 
 // Unit is what a request says of one rating group (one MSCC, RFC 8506 8.16, or
@@ -161,6 +169,7 @@ type Unit struct {
 	Reason   Reason // of the whole group; Used has its own where the protocol gives one each
 	Group    uint32
 	Services []uint32
+	Triggers []uint32 // with Reason Condition: what has changed, values of Trigger-Type
 	Want     Units
 	Used     []Used
 }
@@ -175,6 +184,9 @@ type Request struct {
 	Numbered      bool // Number came from the client
 	Retransmitted bool // the client says so; a hint only (RFC 6733 3)
 	Roaming       bool // PLMN is not a home network (set by whoever knows)
+	Incoming      bool // the user is the called side: a call or message that reaches him
+	HasZone       bool
+	Zone          int16 // where the user is, minutes east of UTC (3GPP-MS-TimeZone), summer time included
 	RAT           uint8
 	Number        uint32 // CC-Request-Number, invocationSequenceNumber
 	PLMN          uint32 // visited: MCC * 1000 + MNC; 0: unknown
@@ -196,6 +208,11 @@ type Request struct {
 	ChargingID    []byte // correlates with the records of other services
 	Item          []byte // what is bought: content id, event name
 	RefundOf      []byte // Refund-Information: the debit that is refunded
+	Node          []byte // address of the serving node, 4 or 16 octets
+	Prefix        []byte // Framed-IPv6-Prefix of the user: its length in bits, then the octets that matter
+	Delegated     []byte // Delegated-IPv6-Prefix, in the same form
+	Class         []byte // what our own Access-Accept gave the node to echo (RFC 2865 5.25)
+	Cause         uint32 // Acct-Terminate-Cause of a Terminate (RFC 2866 5.10); 0: not given
 	Subscribers   []Subscriber
 	Units         []Unit
 }
@@ -214,6 +231,6 @@ func (r *Request) AddUnit() *Unit {
 	}
 	r.Units = r.Units[:len(r.Units)+1]
 	u := &r.Units[len(r.Units)-1]
-	*u = Unit{Services: u.Services[:0], Used: u.Used[:0]}
+	*u = Unit{Services: u.Services[:0], Triggers: u.Triggers[:0], Used: u.Used[:0]}
 	return u
 }
