@@ -96,7 +96,7 @@ func (p *port) restarted(x *exchange, on bool) bool {
 // charged is the Done of every call.
 func charged(call *credit.Call) {
 	x := call.Own.(*exchange)
-	if call.Answer.Result != credit.Success {
+	if !recorded(call.Answer.Result) {
 		x.finish(silent) // the gateway keeps its record and sends it again (RFC 2866 4.1)
 		return
 	}
@@ -278,4 +278,14 @@ func fnvBytes(h uint64, b []byte) uint64 {
 		h = (h ^ uint64(c)) * fnvPrime
 	}
 	return (h ^ 0xff) * fnvPrime // so that "ab","c" and "a","bc" differ
+}
+
+// recorded says that the engine has kept the report, charged or in suspense: a
+// gateway that is not answered sends it again for ever (RFC 2866 2).
+func recorded(r credit.Result) bool {
+	switch r {
+	case credit.Busy, credit.Failed, credit.Clash:
+		return false
+	}
+	return true
 }

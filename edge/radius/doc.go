@@ -16,9 +16,9 @@
 //
 // What a caller must know:
 //
-//   - An Accounting-Response goes out only after Done with credit.Success. Anything else is silence: the gateway keeps the record and
-//     sends it again, here or to another server (RFC 2866 2). A charger that wants to be rid of a record for good puts it into
-//     suspense and says Success.
+//   - An Accounting-Response goes out only after Done, and only if the report was kept: charged, or in suspense because nobody knows
+//     the user or the price. Busy, Failed and Clash are silence: the gateway keeps the record and sends it again, here or to another
+//     server (RFC 2866 2).
 //   - Requests of one source port are handed over in the order in which they came.
 //   - Message-Authenticator is required in every Access-Request and stands first in every reply to one (CVE-2024-3596). A gateway that
 //     cannot send it has to be marked so, and Config.Check names it. An Accounting-Response has none: RFC 2866 5.13 leaves no place
