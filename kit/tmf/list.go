@@ -198,7 +198,7 @@ func (k *Kind[T, P]) compileSortWalk(d store.Dialect, q *Query) compiled {
 func (k *Kind[T, P]) compileWith(d store.Dialect, q *Query, guard string) compiled {
 	c := compiled{where: everything}
 	for _, cond := range q.Conds {
-		if sql, args, ok := k.condition(cond, len(c.args)+2, guard); ok {
+		if sql, args, ok := k.condition(d, cond, len(c.args)+2, guard); ok {
 			c.where += " AND " + sql
 			c.args = append(c.args, args...)
 			continue
@@ -229,14 +229,20 @@ var sqlOps = map[string]string{"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 // condition turns a condition into SQL on a column or the index of multi
 // values; ok is false if that cannot be done.
-func (k *Kind[T, P]) condition(c Cond, first int, guard string) (sql string, args []any, ok bool) {
+func (k *Kind[T, P]) condition(d store.Dialect, c Cond, first int, guard string) (sql string, args []any, ok bool) {
 	for _, m := range k.plan.multi {
 		if m.attr.path == c.Path && c.Op == "eq" {
 			for i, v := range c.Values {
 				args = append(args, fmt.Sprint(c.arg(i, v))) // as plan.multiValues writes it
 			}
-			return fmt.Sprintf("id IN (SELECT id FROM tmf_multi WHERE tenant = $1 AND tbl = '%s' AND attr = '%s' AND value IN (%s))",
-				k.Table, c.Path, store.In(first, len(args))), args, true
+			// Left to itself, PostgreSQL may walk all resources and look each one up; an
+			// array is made once.
+			in := "id IN (%s)"
+			if d == store.Postgres {
+				in = "id = ANY(ARRAY(%s))"
+			}
+			return fmt.Sprintf(in, fmt.Sprintf("SELECT id FROM tmf_multi WHERE tenant = $1 AND tbl = '%s' AND attr = '%s' AND value IN (%s)",
+				k.Table, c.Path, store.In(first, len(args)))), args, true
 		}
 	}
 	col := k.columnOf(c.Path)
