@@ -20,11 +20,16 @@ import (
 	"tandem/app/mobile"
 	"tandem/bss/billing"
 	"tandem/bss/catalog"
+	"tandem/bss/charging"
 	"tandem/bss/communication"
 	"tandem/bss/order"
 	"tandem/bss/party"
 	"tandem/bss/subscription"
+	"tandem/edge/credit"
+	"tandem/edge/diameter"
 	"tandem/edge/lab"
+	"tandem/edge/nchf"
+	"tandem/edge/radius"
 	"tandem/kit/access"
 	"tandem/kit/outbox"
 	"tandem/kit/store"
@@ -41,23 +46,25 @@ import (
 
 // Config is all that a node is told.
 type Config struct {
-	Data        string // folder of the embedded store, keys, transfers and the lab
-	Database    string // postgres://...; empty: SQLite in Data
-	Listen      string // HOST:PORT
-	AdminToken  string // bootstrap superuser
-	Tenant      string // the first tenant, the host; default "host"
-	AllowLocal  bool   // callbacks and webhooks may go to this machine: tests and demo
-	Rate        float64
-	Lab         bool // start the lab's elements in this process
-	LabFaults   lab.Faults
-	Concurrency int           // service order tasks at once
-	Lease       time.Duration // of a job whose node died
-	Conns       int           // store connections
-	Messages    communication.Config
-	Profile     bool // serve /debug/pprof
-	Log         *slog.Logger
-	Clock       func() time.Time
-	Around      func(durable bool) // of every commit, see store.Config: tests end the process there
+	Data          string // folder of the embedded store, keys, transfers and the lab
+	Database      string // postgres://...; empty: SQLite in Data
+	Listen        string // HOST:PORT
+	AdminToken    string // bootstrap superuser
+	Tenant        string // the first tenant, the host; default "host"
+	AllowLocal    bool   // callbacks and webhooks may go to this machine: tests and demo
+	Rate          float64
+	Lab           bool // start the lab's elements in this process
+	LabFaults     lab.Faults
+	Concurrency   int           // service order tasks at once
+	Lease         time.Duration // of a job whose node died
+	Conns         int           // store connections
+	Messages      communication.Config
+	Profile       bool // serve /debug/pprof
+	Faces         Faces
+	ChargingQueue int // calls waiting for the disk at which charging sheds; 0: a default
+	Log           *slog.Logger
+	Clock         func() time.Time
+	Around        func(durable bool) // of every commit, see store.Config: tests end the process there
 }
 
 // App is a running node.
@@ -73,6 +80,15 @@ type App struct {
 	API     *tmf.Server
 	Lab     *lab.HLR // nil without the lab
 
+	Charging *charging.Room
+	mediator *charging.Mediator
+	clients  map[credit.Face]credit.Client // the ways back to network elements
+	gy       *diameter.Server              // nil without it
+	gyAddr   string
+	chf      *nchf.Server
+	chfAddr  string
+	radius   *radius.Server
+
 	handler http.Handler
 	metrics *metrics
 	server  *http.Server
@@ -87,7 +103,7 @@ type App struct {
 func Kinds() []tmf.Mounted {
 	var out []tmf.Mounted
 	for _, room := range [][]tmf.Mounted{
-		party.Kinds(), catalog.Kinds(), subscription.Kinds(), order.Kinds(), billing.Kinds(), communication.Kinds(),
+		party.Kinds(), catalog.Kinds(), subscription.Kinds(), order.Kinds(), billing.Kinds(), charging.Kinds(), communication.Kinds(),
 		spec.Kinds(), inventory.Kinds(), activation.Kinds(), fulfilment.Kinds(),
 	} {
 		out = append(out, room...)
@@ -102,7 +118,7 @@ var transfers = []*transfer.Jobs{catalog.Jobs, spec.ServiceJobs, spec.ResourceJo
 func Schemas() []store.Schema {
 	out := []store.Schema{tmf.Schema(), outbox.Schema(), work.Schema(), access.Schema()}
 	for _, room := range [][]store.Schema{
-		subscription.Schemas, order.Schemas, billing.Schemas, communication.Schemas,
+		subscription.Schemas, order.Schemas, billing.Schemas, charging.Schemas, communication.Schemas,
 		spec.Schemas, inventory.Schemas, activation.Schemas, fulfilment.Schemas,
 	} {
 		out = append(out, room...)
@@ -173,7 +189,10 @@ func (a *App) build(ctx context.Context) (err error) {
 	party.Keep("billing", billing.Needs)
 	order.Payer(billing.MayPay)
 	a.Bus = outbox.New(a.DB, a.Log)
-	score(a.Bus)
+	if err := a.openCharging(ctx, key); err != nil {
+		return err
+	}
+	score(a.Bus, a.Charging)
 	a.Runner = work.New(a.DB, a.Log, work.Config{Lease: a.Lease})
 	a.connect()
 	a.Network.Handle(a.Runner)
@@ -219,6 +238,12 @@ func (a *App) Start(ctx context.Context) error {
 		if err := a.startLab(ctx); err != nil {
 			return err
 		}
+	}
+	if err := a.startCharging(ctx); err != nil {
+		return err
+	}
+	if err := a.startFaces(); err != nil {
+		return err
 	}
 	if err := a.Bus.Start(ctx); err != nil {
 		return err

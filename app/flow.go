@@ -2,6 +2,7 @@ package app
 
 import (
 	"tandem/bss/billing"
+	"tandem/bss/charging"
 	"tandem/bss/communication"
 	"tandem/bss/order"
 	"tandem/bss/subscription"
@@ -12,7 +13,7 @@ import (
 // its own cursor and its own transaction; the facts of one key reach it in the
 // order they were told; Ahead is what a hearer reads at once for several of them.
 // docs/flow.md is drawn from here.
-func score(b *outbox.Bus) {
+func score(b *outbox.Bus, c *charging.Room) {
 	// The network has confirmed something of a service.
 	outbox.On(b, "subscription", subscription.Activate)
 	outbox.On(b, "subscription", subscription.Change)
@@ -34,6 +35,13 @@ func score(b *outbox.Bus) {
 	outbox.On(b, "billing", billing.End)
 	outbox.Ahead(b, "billing", billing.Ahead)
 
+	// Its subscriber may use what the offering gives, and is charged for the rest.
+	outbox.On(b, "charging", c.Open)
+	outbox.On(b, "charging", c.Change)
+	outbox.On(b, "charging", c.Suspend)
+	outbox.On(b, "charging", c.Resume)
+	outbox.On(b, "charging", c.End)
+
 	// The customer hears of it.
 	outbox.On(b, "communication", communication.Welcome)
 	outbox.On(b, "communication", communication.Changed)
@@ -41,5 +49,6 @@ func score(b *outbox.Bus) {
 	outbox.On(b, "communication", communication.Resumed)
 	outbox.On(b, "communication", communication.Goodbye)
 	outbox.On(b, "communication", communication.OrderFailed)
+	outbox.On(b, "communication", communication.Threshold)
 	outbox.Ahead(b, "communication", communication.Ahead)
 }

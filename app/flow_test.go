@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"tandem/bss/charging"
 	"tandem/kit/outbox"
 	"tandem/kit/store"
 	"tandem/kit/store/storetest"
@@ -20,7 +21,7 @@ var update = flag.Bool("update", false, "write docs/flow.md anew")
 func TestFlowDrawing(t *testing.T) {
 	db := storetest.Open(t, store.SQLite, outbox.Schema())
 	b := outbox.New(db, slog.Default())
-	score(b)
+	score(b, &charging.Room{})
 	got := drawFlow(b.Score())
 	const file = "../docs/flow.md"
 	if *update {

@@ -39,7 +39,11 @@ func Open(ctx context.Context, c Config) (*App, error) {
 		return nil, err
 	}
 	a.Bus = outbox.New(a.DB, a.Log)
-	score(a.Bus)
+	if err := a.openCharging(ctx, nil); err != nil {
+		a.Stop()
+		return nil, err
+	}
+	score(a.Bus, a.Charging) // nobody hears here: it is asked how far they are
 	a.connect()
 	return a, nil
 }
@@ -94,7 +98,7 @@ func (a *App) answers(ctx context.Context, e activation.Element) bool {
 // Verify proves that network, inventory and billing agree; see package verify.
 // It says to progress where it is, and hands each mismatch to found.
 func (a *App) Verify(ctx context.Context, progress func(string), found func(verify.Mismatch) error) (verify.Summary, error) {
-	return verify.Run(ctx, verify.Config{DB: a.DB, Elements: a.Network, Bus: a.Bus, Running: a.ready.Load(), Grace: verifyGrace, Progress: progress}, found)
+	return verify.Run(ctx, verify.Config{DB: a.DB, Elements: a.Network, Bus: a.Bus, Charging: a.Charging, Running: a.ready.Load(), Grace: verifyGrace, Progress: progress}, found)
 }
 
 // ReportLine is one line of GET /verify/v1/report: one of its three parts. The

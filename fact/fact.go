@@ -146,6 +146,44 @@ type ProductTerminated struct {
 	At       time.Time `json:"at"`
 }
 
+// ThresholdCrossed says that a part of an allowance, or of a limit, is used up. It
+// is told once for each threshold and period.
+type ThresholdCrossed struct {
+	Account  string    `json:"account"` // of charging
+	Customer string    `json:"customer,omitzero"`
+	Name     string    `json:"name"`           // of the allowance or limit
+	Limit    bool      `json:"limit,omitzero"` // a spending limit or cap, not an allowance
+	Percent  int       `json:"percent"`
+	At       time.Time `json:"at"`
+}
+
+// BalanceChanged says that somebody's order changed a balance: a top-up, a transfer,
+// an adjustment, or that one was taken back.
+type BalanceChanged struct {
+	Account  string    `json:"account"` // of charging
+	Customer string    `json:"customer,omitzero"`
+	Bucket   string    `json:"bucket"`
+	Action   string    `json:"action"` // topupBalance, adjustBalance, transferBalance, reserveBalance
+	ID       string    `json:"id"`     // of the action
+	At       time.Time `json:"at"`
+}
+
+// UsageFileEnded says how a file of usage that a source left was dealt with. A file
+// that is refused or missing is usage that nobody was charged for.
+type UsageFileEnded struct {
+	Source     string    `json:"source"`
+	Name       string    `json:"name"`
+	State      string    `json:"state"` // taken, duplicate, refused
+	Reason     string    `json:"reason,omitzero"`
+	Sequence   int64     `json:"sequence"`         // -1: none
+	Missing    int64     `json:"missing,omitzero"` // sequence numbers before it that did not come
+	Records    int64     `json:"records,omitzero"`
+	Duplicates int64     `json:"duplicates,omitzero"`
+	Suspended  int64     `json:"suspended,omitzero"`
+	Late       int64     `json:"late,omitzero"`
+	At         time.Time `json:"at"`
+}
+
 // Key orders facts: those with the same key reach a hearer in the order told.
 func (f ServiceActive) Key() string        { return f.Service }
 func (f ServiceChanged) Key() string       { return f.Service }
@@ -161,3 +199,6 @@ func (f ProductChanged) Key() string       { return f.Product }
 func (f ProductSuspended) Key() string     { return f.Product }
 func (f ProductResumed) Key() string       { return f.Product }
 func (f ProductTerminated) Key() string    { return f.Product }
+func (f ThresholdCrossed) Key() string     { return f.Account }
+func (f BalanceChanged) Key() string       { return f.Account }
+func (f UsageFileEnded) Key() string       { return f.Source }

@@ -106,6 +106,9 @@ func settled(ctx context.Context, a *app.App) error {
 		if err := a.Bus.Idle(ctx); err != nil {
 			return err
 		}
+		if err := a.Charging.Idle(ctx); err != nil {
+			return err
+		}
 	}
 	return nil
 }

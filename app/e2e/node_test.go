@@ -341,6 +341,9 @@ func (o *operator) idle() {
 		if err := o.Runner.Idle(ctx); err != nil {
 			o.t.Fatal(err)
 		}
+		if err := o.Charging.Idle(ctx); err != nil {
+			o.t.Fatal(err)
+		}
 	}
 }
 

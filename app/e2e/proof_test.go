@@ -80,7 +80,7 @@ func mismatches(t testing.TB, a *app.App, e *hlrtest.Element, strangers ...strin
 // verify runs the product's own proof. Of strangers it must speak.
 func (p *proof) verify(a *app.App, strangers []string) error {
 	spoken := 0
-	_, err := verify.Run(p.ctx, verify.Config{DB: a.DB, Elements: a.Network, Bus: a.Bus}, func(m verify.Mismatch) error {
+	_, err := verify.Run(p.ctx, verify.Config{DB: a.DB, Elements: a.Network, Bus: a.Bus, Charging: a.Charging}, func(m verify.Mismatch) error {
 		if m.Kind == verify.KindElement && slices.Contains(strangers, m.Key) {
 			spoken++
 			return nil

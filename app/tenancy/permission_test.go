@@ -93,6 +93,9 @@ func TestNothingIsWrittenWithoutHistory(t *testing.T) {
 		for _, k := range app.Kinds() {
 			meta := k.Meta()
 			route := meta.API.Base + "/" + meta.Name
+			if meta.Rows {
+				continue // served from what the journal of charges says, which is only ever added to
+			}
 			for _, doc := range docs[route] {
 				path := route + "/" + url.PathEscape(doc["id"].(string))
 				had := len(w.do("GET", path+"/history?limit=1000", nil).list())

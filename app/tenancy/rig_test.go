@@ -23,6 +23,8 @@ import (
 
 	"tandem/app"
 	"tandem/app/mobile"
+	"tandem/bss/subscription"
+	"tandem/fact"
 	"tandem/kit/store"
 	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
@@ -152,6 +154,9 @@ func (r *rig) settle() {
 		if err := r.app.Bus.Idle(r.Context()); err != nil {
 			r.Fatal(err)
 		}
+		if err := r.app.Charging.Idle(r.Context()); err != nil {
+			r.Fatal(err)
+		}
 	}
 }
 
@@ -178,6 +183,13 @@ func bodies(t *testing.T) map[string]map[string]any {
 		"TMF685.availabilityCheck": {"resourceCapacity": {"resourcePool": {"id": "vlans"}}},
 		"TMF685.push": {"resourcePool": {"id": "vlans"}, "resource": [{"id": "{{t}}{{n}}"}]},
 		"TMF685.extract": {"resourcePool": {"id": "vlans"}, "resource": [{"id": "{{t}}spare"}]},
+		"TMF654.topupBalance": {"amount": {"amount": 5, "units": "EUR"}, "logicalResource": [{"id": "4915100090"}], "reason": "{{t}}"},
+		"TMF654.adjustBalance": {"amount": {"amount": 5, "units": "EUR"}, "logicalResource": [{"id": "4915100090"}], "reason": "{{t}}"},
+		"TMF654.transferBalance": {"amount": {"amount": 1, "units": "EUR"}, "logicalResource": [{"id": "4915100090"}], "receiverLogicalResource": {"id": "4915100091"}, "reason": "{{t}}"},
+		"TMF654.reserveBalance": {"amount": {"amount": 1, "units": "EUR"}, "logicalResource": [{"id": "4915100090"}], "reason": "{{t}}"},
+		"TMF677.queryUsageConsumption": {"searchCriteria": {"logicalResource": [{"id": "4915100090"}]}, "description": "{{t}}"},
+		"TMF635.usage": {"usageType": "sms", "usageCharacteristic": [{"name": "msisdn", "value": "4915100090"}, {"name": "events", "value": 1}]},
+		"CHARGING.voucherBatch": {"count": 2, "amount": {"amount": 5, "units": "EUR"}, "name": "{{t}}"},
 		"COMMUNICATION.messageTemplate": {"name": "own-{{n}}-{{w}}", "channel": "sms", "language": "en", "body": "{{t}}"},
 		"COMMUNICATION.communicationPreference": {"customer": {"id": "ada"}, "purpose": null},
 		"BILLING.billableItem": {"state": "active", "product": {"id": "{{t}}"}, "price": {"id": "{{t}}"}, "billingAccount": {"id": "{{t}}"}},
@@ -285,7 +297,7 @@ func (w who) populate(m marks) map[string][]map[string]any {
 		for i := range 2 {
 			body := m.body(k, over, 10*n+i)
 			body["id"] = fmt.Sprintf("%s%d-%d", m.id, n, i)
-			if meta.Name == "communicationPreference" && i > 0 || meta.Name == "extract" && i > 0 || meta.Name == "falloutAction" {
+			if slices.Contains([]string{"communicationPreference", "extract", "chargingPolicy"}, meta.Name) && i > 0 || meta.Name == "falloutAction" || meta.Name == "approval" {
 				continue
 			}
 			if a := w.do("POST", meta.API.Base+"/"+meta.Name, body); a.status != 201 {
@@ -370,6 +382,31 @@ func (w who) subscriber(m marks) {
 	}
 	order("mobile", mobile.FlatM)
 	w.settle()
+	w.lines(m)
+	w.settle()
+}
+
+// lines lets charging know two lines, whatever the network says: a guest has no element.
+func (w who) lines(m marks) {
+	w.Helper()
+	err := w.app.DB.Write(w.Context(), store.Scope{Tenant: w.tenantName(), Actor: "test"}, func(tx *store.Tx) error {
+		for _, n := range []string{"90", "91"} {
+			p := &subscription.Product{Status: subscription.Created, ProductOffering: &subscription.Ref{ID: mobile.FlatM},
+				RelatedParty: []tmf.RelatedParty{{ID: m.id + "ada", Role: "customer"}}}
+			p.ID = m.id + "line" + n
+			if err := subscription.Create(tx, p); err != nil {
+				return err
+			}
+			if err := w.app.Charging.Open(tx, fact.ProductActive{Product: p.ID, Offering: mobile.FlatM, Customer: m.id + "ada", At: tx.Now(),
+				Resources: []fact.Resource{{Role: "msisdn", Value: "49" + m.digits + n}}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		w.Fatal(err)
+	}
 }
 
 func (w who) tenantName() string {

@@ -157,6 +157,9 @@ func (o *operator) settled() {
 		if err := o.Bus.Idle(ctx); err != nil {
 			o.t.Fatal(err)
 		}
+		if err := o.Charging.Idle(ctx); err != nil {
+			o.t.Fatal(err)
+		}
 	}
 }
 
@@ -240,7 +243,7 @@ func (o *operator) stories() (s lines) {
 func (o *operator) verify(grace time.Duration) ([]verify.Mismatch, verify.Summary) {
 	o.t.Helper()
 	var found []verify.Mismatch
-	s, err := verify.Run(o.t.Context(), verify.Config{DB: o.DB, Elements: o.Network, Bus: o.Bus, Running: true, Grace: grace, Patience: 5 * time.Second},
+	s, err := verify.Run(o.t.Context(), verify.Config{DB: o.DB, Elements: o.Network, Bus: o.Bus, Charging: o.Charging, Running: true, Grace: grace, Patience: 5 * time.Second},
 		func(m verify.Mismatch) error {
 			found = append(found, m)
 			return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tandem/bss/billing"
+	"tandem/bss/charging"
 	"tandem/bss/subscription"
 	"tandem/kit/fault"
 	"tandem/kit/store"
@@ -73,10 +74,23 @@ func (v *run) judgeAll(tx *store.Tx, owing *billing.Owing, page []*subscription.
 	if err != nil {
 		return nil, err
 	}
+	lines, err := charging.LinesOf(tx, ids)
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range page {
 		found, err := judge(tx, owing, p, states, booked[p.ID])
 		if err != nil {
 			return nil, err
+		}
+		words := ""
+		if !slices.ContainsFunc(found, func(m Mismatch) bool { return m.Kind == KindProduct }) {
+			if words, err = v.judgeLine(tx, p, lines); err != nil {
+				return nil, err
+			}
+		}
+		if words != "" {
+			found = append(found, Mismatch{Kind: KindCharging, Tenant: tx.Tenant(), Product: p.ID, Words: words})
 		}
 		for _, m := range found {
 			s := suspect{Mismatch: m, again: func() (Mismatch, bool, error) { return v.productAgain(m) }}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"tandem/bss/charging"
 	"tandem/kit/access"
 	"tandem/kit/money"
 	"tandem/kit/outbox"
@@ -26,31 +27,33 @@ type Elements interface {
 type Config struct {
 	DB       *store.DB
 	Elements Elements
-	Bus      *outbox.Bus   // with all hearers; it need not be started
-	Running  bool          // orders and facts may move meanwhile
-	Grace    time.Duration // on a running node: how long a disagreement must last
-	Patience time.Duration // on a running node: how long hearers are waited for; 0: 30 s
-	Progress func(string)  // says where the run is; nil: nobody
+	Bus      *outbox.Bus    // with all hearers; it need not be started
+	Charging *charging.Room // nil: charges are not verified
+	Running  bool           // orders and facts may move meanwhile
+	Grace    time.Duration  // on a running node: how long a disagreement must last
+	Patience time.Duration  // on a running node: how long hearers are waited for; 0: 30 s
+	Progress func(string)   // says where the run is; nil: nobody
 }
 
 // Kinds of mismatch.
 const (
-	KindFact    = "fact"    // a hearer could not take a fact
-	KindJob     = "job"     // a job was given up and waits for a person
-	KindService = "service" // inventory and what was built disagree
-	KindElement = "element" // an element holds something else than was built
-	KindProduct = "product" // product and services disagree
-	KindBilling = "billing" // product and billable items disagree
-	KindPool    = "pool"    // a number or SIM is in use by nobody, or twice
-	KindOrder   = "order"   // an order stands still, or contradicts its service order
+	KindFact     = "fact"     // a hearer could not take a fact
+	KindJob      = "job"      // a job was given up and waits for a person
+	KindService  = "service"  // inventory and what was built disagree
+	KindElement  = "element"  // an element holds something else than was built
+	KindProduct  = "product"  // product and services disagree
+	KindBilling  = "billing"  // product and billable items disagree
+	KindPool     = "pool"     // a number or SIM is in use by nobody, or twice
+	KindCharging = "charging" // product and line, balance and ledger, usage and journal disagree
+	KindOrder    = "order"    // an order stands still, or contradicts its service order
 )
 
 // follow says of which kinds a mismatch may be the whole cause. What the network
 // wing says of itself does not depend on facts: it is written in one transaction.
 var follow = map[string][]string{
-	KindFact:    {KindProduct, KindBilling, KindOrder},
-	KindService: {KindProduct, KindBilling, KindOrder, KindPool},
-	KindProduct: {KindBilling},
+	KindFact:    {KindProduct, KindBilling, KindOrder, KindCharging},
+	KindService: {KindProduct, KindBilling, KindOrder, KindPool, KindCharging},
+	KindProduct: {KindBilling, KindCharging},
 }
 
 // Mismatch is one disagreement that lasts.
@@ -105,6 +108,8 @@ type Summary struct {
 	Services   int64       `json:"services"`
 	Resources  int64       `json:"resources"` // read on elements
 	Orders     int64       `json:"orders"`
+	Charges    int64       `json:"charges"`  // records of usage in the journal
+	Unjudged   int64       `json:"unjudged"` // of them, whose price depends on more than their units
 	OnTheWay   int64       `json:"onTheWay"` // not judged: a fact about it is still to be heard
 	Unheard    int64       `json:"unheard"`  // such facts
 	Seconds    float64     `json:"seconds"`
@@ -131,8 +136,8 @@ func (s Summary) Err() error {
 
 // String is the summary for people.
 func (s Summary) String() string {
-	text := fmt.Sprintf("%d tenants, %d products, %d billable items, %d services, %d resources on elements, %d orders in %.1f s",
-		s.Tenants, s.Products, s.Items, s.Services, s.Resources, s.Orders, s.Seconds)
+	text := fmt.Sprintf("%d tenants, %d products, %d billable items, %d services, %d resources on elements, %d orders, %d usage records in %.1f s",
+		s.Tenants, s.Products, s.Items, s.Services, s.Resources, s.Orders, s.Charges, s.Seconds)
 	if s.Unheard > 0 {
 		text += fmt.Sprintf("; %d facts are still to be heard, and %d things were not judged for that: verify again when they are", s.Unheard, s.OnTheWay)
 	}
@@ -153,6 +158,7 @@ type run struct {
 	money     map[string]money.Tally // by currency
 
 	network *network
+	usage   map[string]bool // offerings that charge for usage
 }
 
 func scopeOf(tenant string) store.Scope { return store.Scope{Tenant: tenant, Actor: "system:verify"} }
@@ -165,7 +171,7 @@ func Run(ctx context.Context, c Config, found func(Mismatch) error) (Summary, er
 	}
 	c.Patience = cmp.Or(c.Patience, 30*time.Second)
 	began := time.Now()
-	v := &run{Config: c, ctx: ctx, found: found, explained: map[id]bool{}, counted: map[id]bool{}, money: map[string]money.Tally{}}
+	v := &run{Config: c, ctx: ctx, found: found, explained: map[id]bool{}, counted: map[id]bool{}, money: map[string]money.Tally{}, usage: map[string]bool{}}
 	err := v.all()
 	v.sum.Seconds = time.Since(began).Seconds()
 	for _, code := range sortedKeys(v.money) {
@@ -213,12 +219,16 @@ func (v *run) all() error {
 		for _, step := range []struct {
 			name string
 			do   func(tenant string) error
-		}{{"services and numbers", v.services}, {"products and billable items", v.products}, {"orders", v.orders}, {"parked jobs", v.parkedJobs}} {
+		}{{"services and numbers", v.services}, {"products and billable items", v.products}, {"orders", v.orders}, {"parked jobs", v.parkedJobs},
+			{"lines of charging", v.lines}, {"balances", v.balances}} {
 			v.say("%s: %s", t, step.name)
 			if err := step.do(t); err != nil {
 				return fmt.Errorf("%s of %s: %w", step.name, t, err)
 			}
 		}
+	}
+	if err := v.journal(); err != nil {
+		return fmt.Errorf("journal of charges: %w", err)
 	}
 	if err := v.elements(); err != nil {
 		return fmt.Errorf("elements: %w", err)

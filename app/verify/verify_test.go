@@ -71,6 +71,20 @@ var tamperings = []tampering{
 			o.doc("billing_item", l.barred.product+".flat-l-month", "a_state", "suspended", "active")
 			return undo
 		}},
+	{name: "charging has lost a line", kind: verify.KindCharging, money: "19.99 EUR", words: "charging does not know it",
+		about: func(l lines) verify.Mismatch { return verify.Mismatch{Product: l.plain.product} },
+		do: func(o *operator, l lines) func() {
+			undo := o.keep("charging_line", "product = '"+l.plain.product+"'")
+			o.sql("DELETE FROM charging_line WHERE tenant = $1 AND product = $2", l.plain.product)
+			return undo
+		}},
+	{name: "charging lets a barred line go on", kind: verify.KindCharging, money: "29.99 EUR", words: "but active in charging",
+		about: func(l lines) verify.Mismatch { return verify.Mismatch{Product: l.barred.product} },
+		do: func(o *operator, l lines) func() {
+			undo := o.keep("charging_line", "product = '"+l.barred.product+"'")
+			o.sql("UPDATE charging_line SET state = 0 WHERE tenant = $1 AND product = $2", l.barred.product)
+			return undo
+		}},
 	{name: "billed on the word of nobody", kind: verify.KindBilling, money: "19.99 EUR", words: "does not realise the product",
 		about: func(l lines) verify.Mismatch {
 			return verify.Mismatch{Product: l.plain.product, Item: l.plain.product + ".flat-m-month"}

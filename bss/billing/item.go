@@ -70,7 +70,7 @@ type BillableItem struct {
 // Items are the billable items of the tenant.
 var Items = tmf.Kind[BillableItem, *BillableItem]{
 	API: &ItemAPI, Name: "billableItem", Table: "billing_item", Verbs: tmf.ReadOnly,
-	Index:     []string{"state", "product.id", "billingAccount.id", "customer.id"},
+	Index:     []string{"state", "product.id", "billingAccount.id", "customer.id", "from"},
 	StateAttr: "state",
 	Moves: tmf.Moves{"": {ItemActive, ItemSuspended, ItemEnded}, ItemActive: {ItemSuspended, ItemEnded},
 		ItemSuspended: {ItemActive, ItemEnded}},

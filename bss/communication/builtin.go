@@ -7,17 +7,28 @@ const (
 	resumed     = "resumed"
 	goodbye     = "goodbye"
 	orderFailed = "orderFailed"
+
+	allowanceUsed = "allowanceUsed" // a part of an allowance or balance
+	allowanceGone = "allowanceGone"
+	limitNear     = "limitNear" // of spending, or of units
+	limitReached  = "limitReached"
 )
 
 // fields are the values each notice brings. product is what the customer bought,
 // number the phone number in brackets with a blank before, or nothing; date is the
-// day in the customer's zone.
+// day in the customer's zone. name is what the customer calls an allowance or a limit,
+// percent how much of it is used.
 var fields = map[string][]string{
 	welcome:     {"customer", "product", "number", "date"},
 	suspended:   {"customer", "product", "number", "date"},
 	resumed:     {"customer", "product", "number", "date"},
 	goodbye:     {"customer", "product", "number", "date"},
 	orderFailed: {"customer", "order", "date"},
+
+	allowanceUsed: {"customer", "product", "number", "name", "percent", "date"},
+	allowanceGone: {"customer", "product", "number", "name", "percent", "date"},
+	limitNear:     {"customer", "product", "number", "name", "percent", "date"},
+	limitReached:  {"customer", "product", "number", "name", "percent", "date"},
 }
 
 // builtin are the words used as long as the operator has no own ones: by notice
@@ -42,5 +53,21 @@ var builtin = map[string]map[string]words{
 	orderFailed: {
 		"en": {"Your order {{.order}} could not be completed", "Dear {{.customer}},\n\nwe are sorry: your order {{.order}} could not be completed. Nothing is charged for what you did not get; our staff will take care of it.\n\nKind regards\n"},
 		"de": {"Ihr Auftrag {{.order}} konnte nicht ausgeführt werden", "Guten Tag {{.customer}},\n\nleider konnten wir Ihren Auftrag {{.order}} nicht vollständig ausführen. Was Sie nicht erhalten haben, wird nicht berechnet; wir kümmern uns darum.\n\nMit freundlichen Grüßen\n"},
+	},
+	allowanceUsed: {
+		"en": {"{{.percent}} % of {{.name}} used", "Dear {{.customer}},\n\nyou have used {{.percent}} % of {{.name}} of {{.product}}{{.number}}.\n\nKind regards\n"},
+		"de": {"{{.percent}} % von {{.name}} verbraucht", "Guten Tag {{.customer}},\n\nSie haben {{.percent}} % von {{.name}} aus {{.product}}{{.number}} verbraucht.\n\nMit freundlichen Grüßen\n"},
+	},
+	allowanceGone: {
+		"en": {"{{.name}} is used up", "Dear {{.customer}},\n\n{{.name}} of {{.product}}{{.number}} is used up. You can buy more at any time.\n\nKind regards\n"},
+		"de": {"{{.name}} ist aufgebraucht", "Guten Tag {{.customer}},\n\n{{.name}} aus {{.product}}{{.number}} ist aufgebraucht. Sie können jederzeit nachbuchen.\n\nMit freundlichen Grüßen\n"},
+	},
+	limitNear: {
+		"en": {"{{.percent}} % of your limit {{.name}}", "Dear {{.customer}},\n\nyou have reached {{.percent}} % of the limit {{.name}} of {{.product}}{{.number}}.\n\nKind regards\n"},
+		"de": {"{{.percent}} % Ihres Limits {{.name}}", "Guten Tag {{.customer}},\n\nSie haben {{.percent}} % des Limits {{.name}} von {{.product}}{{.number}} erreicht.\n\nMit freundlichen Grüßen\n"},
+	},
+	limitReached: {
+		"en": {"Your limit {{.name}} is reached", "Dear {{.customer}},\n\nthe limit {{.name}} of {{.product}}{{.number}} is reached. What it covers is stopped until it begins anew, or until you lift it.\n\nKind regards\n"},
+		"de": {"Ihr Limit {{.name}} ist erreicht", "Guten Tag {{.customer}},\n\ndas Limit {{.name}} von {{.product}}{{.number}} ist erreicht. Was es betrifft, ist gesperrt, bis es neu beginnt oder Sie es aufheben.\n\nMit freundlichen Grüßen\n"},
 	},
 }

@@ -34,5 +34,5 @@
 // the clocks of the customer's zone, over changes of daylight saving time too.
 //
 // Hears ProductActive, ProductChanged, ProductSuspended, ProductResumed,
-// ProductTerminated, OrderEnded; tells nothing. Doors: [Send] for rooms above.
+// ProductTerminated, OrderEnded, ThresholdCrossed; tells nothing. Doors: [Send] for rooms above.
 package communication

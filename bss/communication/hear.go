@@ -74,6 +74,29 @@ func OrderFailed(tx *store.Tx, f fact.OrderEnded) error {
 		Values: map[string]string{"order": f.Order}, At: tx.Now()})
 }
 
+// Threshold hears that a part of an allowance or of a limit is used, and tells the
+// customer: once, as the fact is told once for each threshold and period. What stops
+// something now is not held back by quiet hours.
+func Threshold(tx *store.Tx, f fact.ThresholdCrossed) error {
+	template := allowanceUsed
+	switch {
+	case f.Limit && f.Percent >= 100:
+		template = limitReached
+	case f.Limit:
+		template = limitNear
+	case f.Percent >= 100:
+		template = allowanceGone
+	}
+	product, number, err := recall(tx, f.Account)
+	if err != nil {
+		return err
+	}
+	percent := strconv.Itoa(f.Percent)
+	return Send(tx, Notice{Key: template + "." + f.Account + "." + f.Name + "." + percent + "." + strconv.FormatInt(store.Micros(f.At), 36),
+		Customer: f.Customer, Purpose: Service, Template: template, At: f.At, Urgent: f.Percent >= 100,
+		Values: map[string]string{"product": product, "number": number, "name": f.Name, "percent": percent}})
+}
+
 // about sends a notice about a product. The instant is part of the key: a product
 // can be suspended many times, but welcomed once.
 func about(tx *store.Tx, template, product, customer string, at time.Time) error {

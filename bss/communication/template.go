@@ -16,7 +16,7 @@ import (
 // {{.name}} of the values the notice brings.
 type Template struct {
 	tmf.Entity
-	Name        string `json:"name,omitzero" tmf:"required"` // welcome, suspended, resumed, goodbye, orderFailed, or your own
+	Name        string `json:"name,omitzero" tmf:"required"` // welcome, suspended, resumed, goodbye, orderFailed, allowanceUsed ..., or your own
 	Description string `json:"description,omitzero"`
 	Channel     string `json:"channel,omitzero" tmf:"required,enum=email|sms|webhook"`
 	Language    string `json:"language,omitzero" tmf:"required"` // ISO 639: de, en

@@ -23,7 +23,7 @@ var commands = []struct {
 	{"demo", "run a demo operator on a lab network", runDemo},
 	{"check", "explain a configuration", check},
 	{"verify", "prove that network, inventory and billing agree", verify},
-	{"bench", "measure this machine: orders, api", runBench},
+	{"bench", "measure this machine: orders, api, charging", runBench},
 }
 
 func main() {

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
 	"tandem/app"
-	"tandem/app/bench"
 	"tandem/app/demo"
 	"tandem/bss/communication"
 	"tandem/kit/access"
@@ -29,6 +27,10 @@ func nodeFlags(name string, c *app.Config) *flag.FlagSet {
 	f.Float64Var(&c.Rate, "rate", 2000, "requests a second and tenant; 0: no limit")
 	f.BoolVar(&c.Lab, "lab", false, "run the lab's HLR in this process")
 	f.BoolVar(&c.Profile, "pprof", false, "serve /debug/pprof (for developers)")
+	f.Func("faces", "`FILE` in JSON that says by which protocols network elements reach charging", func(path string) (err error) {
+		c.Faces, err = app.ReadFaces(path)
+		return err
+	})
 	f.DurationVar(&c.Lease, "lease", 0, "how long the jobs of a dead node wait for another; 0: the default")
 	f.StringVar(&c.Messages.SMTP.Host, "smtp", "", "`HOST` of the mail relay; empty: e-mails fail and say so")
 	f.IntVar(&c.Messages.SMTP.Port, "smtp-port", 0, "port of the mail relay; 0: 587")
@@ -180,34 +182,4 @@ func check(ctx context.Context, args []string) error {
 	}
 	environment(&c)
 	return app.Check(ctx, c, os.Stdout)
-}
-
-func runBench(ctx context.Context, args []string) error {
-	if len(args) == 0 {
-		return errors.New("say what to measure: orders or api")
-	}
-	what := map[string]func(context.Context, bench.Options) (bench.Result, error){"orders": bench.Orders, "api": bench.API}[args[0]]
-	if what == nil {
-		return fmt.Errorf("there is no benchmark %q; there are orders and api", args[0])
-	}
-	o := bench.Options{Out: os.Stdout, Log: os.Stderr}
-	f := flag.NewFlagSet("tandem bench "+args[0], flag.ContinueOnError)
-	f.IntVar(&o.Seconds, "seconds", 10, "how long to measure")
-	f.BoolVar(&o.JSON, "json", false, "print one JSON object")
-	f.StringVar(&o.Data, "data", "", "`DIR` to use and keep; default: a temporary one")
-	f.StringVar(&o.Database, "database", "", "postgres://... instead of the embedded store")
-	f.IntVar(&o.Existing, "existing", 1000, "products that exist before")
-	f.IntVar(&o.Workers, "workers", 16, "callers at once")
-	f.StringVar(&o.Profile, "cpuprofile", "", "write a CPU profile to `FILE`")
-	if err := parse(f, args[1:]); err != nil {
-		return quiet(err)
-	}
-	if o.JSON {
-		o.Log = io.Discard
-	}
-	r, err := what(ctx, o)
-	if err != nil {
-		return err
-	}
-	return r.Print(o)
 }

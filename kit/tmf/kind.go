@@ -1,6 +1,7 @@
 package tmf
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -94,6 +95,12 @@ type Kind[T any, P Pointer[T]] struct {
 	// is no lock: filters and patches see the whole resource, so a secret has no place in it.
 	View func(p P)
 
+	// Rows serves the resource from rows of the room, not from documents.
+	Rows *Rows[P]
+	// Act is what a POST does where that is no transaction of the store, but has its
+	// own way of being done once. It completes p; what it leaves behind is found by Get.
+	Act func(ctx context.Context, db *store.DB, s store.Scope, p P) error
+
 	once  sync.Once
 	plan  *plan
 	texts texts
@@ -142,6 +149,9 @@ func NewID() string { return ulid.Make().String() }
 // Get reads one resource; fault.Missing if the tenant has none with this id.
 func (k *Kind[T, P]) Get(tx *store.Tx, id string) (P, error) {
 	k.ready()
+	if k.Rows != nil {
+		return k.row(tx, id)
+	}
 	if !k.Still {
 		if d, ok := k.fetched(tx)[id]; ok {
 			return k.ofFetched(d, id)

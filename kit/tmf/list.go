@@ -62,6 +62,9 @@ func (k *Kind[T, P]) listDocs(tx *store.Tx, q *Query) (page, error) {
 
 // find runs a query: in SQL as far as it goes, the rest in Go.
 func (k *Kind[T, P]) find(tx *store.Tx, q *Query, total bool) ([]document, int64, error) {
+	if k.Rows != nil {
+		return k.findRows(tx, q, total)
+	}
 	c := k.compile(tx.Dialect(), q)
 	if total {
 		if err := k.sortable(tx, q, c); err != nil {

@@ -18,6 +18,7 @@ type Meta struct {
 	Moves     Moves
 	Events    EventNames
 	Type      reflect.Type
+	Rows      bool // it is served from rows of its room: it has no history
 	plan      *plan
 }
 
@@ -42,6 +43,7 @@ type Mounted interface {
 	getDoc(tx *store.Tx, id string) (document, error)
 	listDocs(tx *store.Tx, q *Query) (page, error)
 	post(tx *store.Tx, body []byte) (document, error)
+	act(ctx context.Context, db *store.DB, s store.Scope, body []byte) (d document, done bool, err error)
 	patch(tx *store.Tx, id string, p patchRequest) (document, error)
 	remove(tx *store.Tx, id string, match string) error
 	present(doc []byte) ([]byte, error)
@@ -50,7 +52,7 @@ type Mounted interface {
 // Meta describes the kind.
 func (k *Kind[T, P]) Meta() Meta {
 	return Meta{API: k.API, Name: k.Name, Class: k.class(), Table: k.Table, Verbs: k.Verbs, StateAttr: k.StateAttr,
-		Moves: k.Moves, Events: k.Events, Type: reflect.TypeFor[T](), plan: k.ready()}
+		Moves: k.Moves, Events: k.Events, Type: reflect.TypeFor[T](), Rows: k.Rows != nil, plan: k.ready()}
 }
 
 func (k *Kind[T, P]) class() string {

@@ -231,12 +231,14 @@ func (c *call) get() error {
 		return err
 	}
 	h := c.w.Header()
-	h.Set("ETag", etag(d.rev))
+	if d.rev > 0 { // what is served from rows has no revision
+		h.Set("ETag", etag(d.rev))
+	}
 	if d.updated > 0 {
 		h.Set("Last-Modified", store.Instant(d.updated).Format(http.TimeFormat))
 	}
 	h.Set("Cache-Control", "private, no-cache")
-	if noneMatch(c.r.Header.Get("If-None-Match"), d.rev) {
+	if d.rev > 0 && noneMatch(c.r.Header.Get("If-None-Match"), d.rev) {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
@@ -382,16 +384,20 @@ func (c *call) post() error {
 	if err := sound(body); err != nil {
 		return err
 	}
-	var d document
-	err = c.s.db.Write(c.r.Context(), c.caller.scope(), func(tx *store.Tx) (err error) {
-		d, err = c.kind.post(tx, body)
-		return err
-	})
+	d, acted, err := c.kind.act(c.r.Context(), c.s.db, c.caller.scope(), body)
+	if !acted {
+		err = c.s.db.Write(c.r.Context(), c.caller.scope(), func(tx *store.Tx) (err error) {
+			d, err = c.kind.post(tx, body)
+			return err
+		})
+	}
 	if err != nil {
 		return err
 	}
 	c.w.Header().Set("Location", c.meta.API.Base+"/"+c.meta.Name+"/"+url.PathEscape(d.id))
-	c.w.Header().Set("ETag", etag(d.rev))
+	if d.rev > 0 {
+		c.w.Header().Set("ETag", etag(d.rev))
+	}
 	if body, err = pick(d.body, q.Fields); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package tmf
 
 import (
+	"context"
 	"regexp"
 
 	"tandem/kit/fault"
@@ -10,6 +11,13 @@ import (
 var idShape = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$`)
 
 func (k *Kind[T, P]) getDoc(tx *store.Tx, id string) (d document, err error) {
+	if k.Rows != nil {
+		p, err := k.row(tx, id)
+		if err != nil {
+			return d, err
+		}
+		return document{id: id, body: p.Base().raw}, nil
+	}
 	err = tx.Row("SELECT id, rev, updated_at, doc FROM "+k.Table+" WHERE tenant = $1 AND id = $2", id).
 		Scan(&d.id, &d.rev, &d.updated, &d.body)
 	if err == store.ErrNotFound {
@@ -53,6 +61,26 @@ func (k *Kind[T, P]) parse(body []byte) (P, error) {
 		return nil, fault.BadInput("badId", "An id given by the client has 1 to 64 of the characters A-Z a-z 0-9 . _ : -")
 	}
 	return p, k.ready().validate(p)
+}
+
+// act does a POST outside the store's transactions, if the Kind has that.
+func (k *Kind[T, P]) act(ctx context.Context, db *store.DB, s store.Scope, body []byte) (d document, done bool, err error) {
+	if k.Act == nil {
+		return d, false, nil
+	}
+	p, err := k.parse(body)
+	if err != nil {
+		return d, true, err
+	}
+	if err := k.Act(ctx, db, s, p); err != nil {
+		return d, true, err
+	}
+	b := p.Base()
+	if b.raw, err = encode(p); err != nil {
+		return d, true, err
+	}
+	d, err = k.shown(p)
+	return d, true, err
 }
 
 func (k *Kind[T, P]) post(tx *store.Tx, body []byte) (document, error) {

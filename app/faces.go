@@ -1,0 +1,220 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"tandem/bss/charging"
+	"tandem/edge/credit"
+	"tandem/edge/diameter"
+	"tandem/edge/nchf"
+	"tandem/edge/radius"
+	"tandem/kit/fault"
+	"tandem/kit/tmf"
+)
+
+// Faces says by which protocols network elements reach charging; it is read from
+// the file of --faces.
+type Faces struct {
+	Diameter *DiameterFace `json:"diameter,omitzero"`
+	RADIUS   *RADIUSFace   `json:"radius,omitzero"`
+	Nchf     *NchfFace     `json:"nchf,omitzero"`
+
+	// Feeds are folders that files of usage are taken from, Streams files of records
+	// that are written. Their folders are those of one node.
+	Feeds   []charging.Feed   `json:"feeds,omitzero"`
+	Streams []charging.Stream `json:"streams,omitzero"`
+}
+
+// RADIUSFace is the accounting of broadband and of gateways without Gy (RFC 2866).
+type RADIUSFace struct {
+	Accounting []string    `json:"accounting"` // HOST:PORT, usually port 1813; name the host
+	Gateways   []RADIUSNAS `json:"gateways"`   // who may report
+}
+
+// RADIUSNAS is a gateway, or a block of gateways with one secret.
+type RADIUSNAS struct {
+	Name    string `json:"name"`
+	Address string `json:"address"` // one, or a block in CIDR form
+	Secret  string `json:"secret"`
+}
+
+// NchfFace is Nchf_ConvergedCharging of the 5G core (TS 32.291), HTTP/2 without TLS
+// behind the operator's own mesh.
+type NchfFace struct {
+	Listen string `json:"listen"`         // HOST:PORT
+	Root   string `json:"root,omitzero"`  // what Location begins with; none: as the client called us
+	Local  bool   `json:"local,omitzero"` // notifications may go to this machine
+}
+
+// DiameterFace is the Gy, Ro and Rf face (RFC 6733, RFC 8506, TS 32.299).
+type DiameterFace struct {
+	Listen string         `json:"listen"` // HOST:PORT, usually port 3868
+	Host   string         `json:"host"`   // our Origin-Host
+	Realm  string         `json:"realm"`
+	Twins  []string       `json:"twins,omitzero"` // other nodes on the same store
+	Peers  []DiameterPeer `json:"peers"`          // who may connect
+}
+
+// DiameterPeer is a client that may connect.
+type DiameterPeer struct {
+	Host     string         `json:"host"`
+	Realm    string         `json:"realm,omitzero"`    // none: any
+	Networks []netip.Prefix `json:"networks,omitzero"` // none: from anywhere
+	Relay    bool           `json:"relay,omitzero"`    // an agent: it brings requests of other hosts
+}
+
+const maxFaces = 1 << 20 // octets of the file
+
+// ReadFaces reads the file of --faces.
+func ReadFaces(path string) (f Faces, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return f, err
+	}
+	if info.Size() > maxFaces {
+		return f, fault.BadInput("faces", "%s is larger than %d octets", path, maxFaces)
+	}
+	doc, err := os.ReadFile(path)
+	if err != nil {
+		return f, err
+	}
+	if err := json.Unmarshal(doc, &f, json.RejectUnknownMembers(true)); err != nil {
+		return f, fault.BadInput("faces", "%s cannot be read: %v", path, err)
+	}
+	return f, nil
+}
+
+// openFaces makes the faces known to charging; nothing listens yet.
+func (a *App) openFaces(key []byte) (err error) {
+	if d := a.Faces.Diameter; d != nil {
+		if a.gy, err = diameter.New(d.config(a), a.Charging.Engine); err != nil {
+			return fmt.Errorf("diameter: %w", err)
+		}
+		a.clients[credit.Diameter] = a.gy
+	}
+	if n := a.Faces.Nchf; n != nil {
+		if a.chf, err = nchf.New(n.config(a, key), a.Charging.Engine); err != nil {
+			return fmt.Errorf("nchf: %w", err)
+		}
+		a.clients[credit.Nchf] = a.chf
+	}
+	return nil
+}
+
+func (n *NchfFace) config(a *App, key []byte) nchf.Config {
+	return nchf.Config{Key: derived(key, "nchf: names of sessions"), Root: n.Root,
+		NotifyTo: func(u *url.URL) error { return tmf.CheckOutbound("notifyUri", u.String(), n.Local || a.AllowLocal) }}
+}
+
+// startRADIUS listens for accounting. An answer goes out when the report is durable.
+func (a *App) startRADIUS() (err error) {
+	f := a.Faces.RADIUS
+	c := radius.Config{Acct: f.Accounting, Charger: a.Charging.Engine, Log: a.Log, Restarted: func(r radius.Restart, done func(bool)) {
+		go func() {
+			_, err := a.Charging.Engine.Restart(context.Background(), credit.RADIUS, r.Peer, 0)
+			done(err == nil)
+		}()
+	}}
+	for _, n := range f.Gateways {
+		c.NAS = append(c.NAS, radius.NAS{Name: n.Name, Address: n.Address, Secret: radius.Key(n.Secret)})
+	}
+	if a.radius, err = radius.Listen(c); err != nil {
+		return fmt.Errorf("radius: %w", err)
+	}
+	back, err := radius.NewDynamic(a.radius, radius.DynamicConfig{})
+	if err != nil {
+		return fmt.Errorf("radius: %w", errors.Join(err, a.radius.Close()))
+	}
+	a.clients[credit.RADIUS] = back
+	a.push(func() {
+		if err := errors.Join(back.Close(), a.radius.Close()); err != nil {
+			a.Log.Warn("radius", "error", err)
+		}
+	})
+	return nil
+}
+
+func (d *DiameterFace) config(a *App) diameter.Config {
+	c := diameter.Config{Host: d.Host, Realm: d.Realm, Aliases: d.Twins,
+		Restarted: func(host string, state uint32) { a.Charging.Engine.Restarted(credit.Diameter, host, state) }}
+	for _, p := range d.Peers {
+		c.Peers = append(c.Peers, diameter.Peer{Host: p.Host, Realm: p.Realm, Networks: p.Networks, Relay: p.Relay})
+	}
+	return c
+}
+
+// startFaces listens. It comes after charging has loaded what it decides for.
+func (a *App) startFaces() error {
+	if a.Faces.RADIUS != nil {
+		if err := a.startRADIUS(); err != nil {
+			return err
+		}
+	}
+	if a.chf != nil {
+		if err := a.serveFace("nchf", a.Faces.Nchf.Listen, &a.chfAddr, a.chf); err != nil {
+			return err
+		}
+	}
+	if a.gy == nil {
+		return nil
+	}
+	return a.serveFace("diameter", a.Faces.Diameter.Listen, &a.gyAddr, a.gy)
+}
+
+// face is a listening server of charging.
+type face interface {
+	Serve(net.Listener) error
+	Close(context.Context) error
+}
+
+func (a *App) serveFace(name, address string, at *string, f face) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("%s: listen on %s: %w", name, address, err)
+	}
+	*at = l.Addr().String()
+	go func() {
+		if err := f.Serve(l); err != nil {
+			a.Log.Error(name+": the listener stopped", "error", err)
+		}
+	}()
+	a.push(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := f.Close(ctx); err != nil {
+			a.Log.Warn(name+": some requests were cut off", "error", err)
+		}
+	})
+	return nil
+}
+
+// NchfAddr is where the 5G core reaches charging, "" if it does not.
+func (a *App) NchfAddr() string { return a.chfAddr }
+
+// RADIUSAddr is where gateways report to, "" if they do not.
+func (a *App) RADIUSAddr() string {
+	if a.radius == nil {
+		return ""
+	}
+	return a.radius.AcctAddr()
+}
+
+// DiameterAddr is where Diameter clients reach the node, "" if they do not.
+func (a *App) DiameterAddr() string { return a.gyAddr }
+
+// DiameterPeers is how many Diameter clients are connected.
+func (a *App) DiameterPeers() int {
+	if a.gy == nil {
+		return 0
+	}
+	return int(a.gy.Stats.Connections.Load())
+}

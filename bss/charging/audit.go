@@ -1,0 +1,489 @@
+package charging
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/big"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"tandem/bss/catalog"
+	"tandem/bss/charging/core"
+	"tandem/bss/rating"
+	"tandem/kit/fault"
+	"tandem/kit/journal"
+	"tandem/kit/money"
+	"tandem/kit/store"
+)
+
+// Line is what charging knows of a product.
+type Line struct {
+	Product   string
+	Confirmed bool       // the account has a subscriber for it
+	State     core.State // of the subscriber, as the journal last said
+}
+
+// LinesOf are the lines of up to a few hundred products, by product.
+func LinesOf(tx *store.Tx, products []string) (map[string]Line, error) {
+	out := map[string]Line{}
+	if len(products) == 0 {
+		return out, nil
+	}
+	args := make([]any, len(products))
+	for i, id := range products {
+		args[i] = id
+	}
+	rows, err := tx.Query("SELECT product, subscriber, state FROM charging_line WHERE tenant = $1 AND product IN ("+store.In(2, len(args))+")", args...)
+	_, err = store.Collect(rows, err, func(r store.Rows) (l Line, err error) {
+		var subscriber, state int64
+		err = r.Scan(&l.Product, &subscriber, &state)
+		l.Confirmed, l.State = subscriber > 0, core.State(state)
+		out[l.Product] = l
+		return l, err
+	})
+	return out, err
+}
+
+// LinesAfter are the next lines that have not ended, in the order of their products.
+func LinesAfter(tx *store.Tx, product string, limit int) ([]string, error) {
+	rows, err := tx.Query("SELECT product FROM charging_line WHERE tenant = $1 AND product > $2 AND state <> $4 ORDER BY product LIMIT $3", product, limit, int64(core.Closed))
+	return store.Collect(rows, err, store.Text)
+}
+
+// Charges says whether an offering charges for usage, or gives some.
+func Charges(tx *store.Tx, offering string) (bool, error) {
+	o, err := catalog.Offerings.Get(tx, offering)
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	prices, err := catalog.Prices(tx, o)
+	if err != nil {
+		return false, err
+	}
+	plan, allowances, err := rating.FromCatalog(o, prices)
+	return len(plan.Rules) > 0 || len(allowances) > 0, err
+}
+
+// Running says that the room decides on charges in this process.
+func (r *Room) Running() bool { return r != nil && r.stop != nil }
+
+// accounts are the next ones of a tenant.
+func (r *Room) accounts(tx *store.Tx, after int64) ([]account, error) {
+	rows, err := tx.Query(readAccount+"number > $2 ORDER BY number LIMIT 500", after)
+	return store.Collect(rows, err, scanAccount)
+}
+
+// AuditBalances holds what is in the buckets of a tenant's accounts against the sum
+// of their entries, and hands found the accounts that differ.
+func (r *Room) AuditBalances(ctx context.Context, tenant string, found func(account, words string) error) error {
+	for after := int64(0); ; {
+		var page []account
+		err := r.read(ctx, tenant, func(tx *store.Tx) (err error) {
+			page, err = r.accounts(tx, after)
+			return err
+		})
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, a := range page {
+			after = a.Number
+			words, err := r.auditAccount(ctx, tenant, a)
+			if err == nil && words != "" {
+				err = found(a.ID, words)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// AuditBalance does so for one account.
+func (r *Room) AuditBalance(ctx context.Context, tenant, id string) (words string, err error) {
+	var a account
+	err = r.read(ctx, tenant, func(tx *store.Tx) (err error) {
+		a, err = oneAccount(tx, "id = $2", id)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return r.auditAccount(ctx, tenant, a)
+}
+
+func (r *Room) read(ctx context.Context, tenant string, fn func(*store.Tx) error) error {
+	return r.DB.Read(ctx, store.Scope{Tenant: tenant, Actor: actor}, fn)
+}
+
+const auditTries = 20 // to find an account that nobody charges meanwhile
+
+// auditAccount compares when the journal is projected and nothing moved meanwhile.
+func (r *Room) auditAccount(ctx context.Context, tenant string, a account) (string, error) {
+	for range auditTries {
+		before, err := r.booked(ctx, tenant, a)
+		if err != nil {
+			return "", err
+		}
+		idle := r.Behind() <= 0
+		has := map[int64]int64{}
+		switch err := r.Engine.Look(refOf(a.Number), func(x *core.Account) {
+			for i := range x.Buckets {
+				has[int64(x.Buckets[i].ID)] = x.Buckets[i].Value
+			}
+		}); {
+		case err == core.ErrAway:
+			return "", nil // another node decides for it, and verifies it
+		case fault.Is(err, fault.NotFound):
+			return "", nil // its command waits
+		case err != nil:
+			return "", err
+		}
+		after, err := r.booked(ctx, tenant, a)
+		if err != nil {
+			return "", err
+		}
+		if idle && same(before, after) {
+			return difference(before, has), nil
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+	return "", nil
+}
+
+func same(a, b map[int64]int64) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k, v := range a {
+		if w, ok := b[k]; !ok || v != w {
+			return false
+		}
+	}
+	return true
+}
+
+// booked is what the entries of an account add up to, by bucket.
+func (r *Room) booked(ctx context.Context, tenant string, a account) (map[int64]int64, error) {
+	out := map[int64]int64{}
+	err := r.read(ctx, tenant, func(tx *store.Tx) error {
+		rows, err := tx.Query("SELECT bucket, sum(amount) FROM charging_entry WHERE tenant = $1 AND account = $2 GROUP BY bucket", a.Number)
+		_, err = store.Collect(rows, err, func(r store.Rows) (b int64, err error) {
+			var sum int64
+			err = r.Scan(&b, &sum)
+			out[b] = sum
+			return b, err
+		})
+		return err
+	})
+	return out, err
+}
+
+// difference is in words what is not the same, "" if all is.
+func difference(booked, has map[int64]int64) string {
+	var out []string
+	for b, value := range has {
+		if booked[b] != value {
+			out = append(out, fmt.Sprintf("bucket %d holds %d, but its entries add up to %d", b, value, booked[b]))
+		}
+	}
+	for b, sum := range booked {
+		if _, there := has[b]; !there && sum != 0 {
+			out = append(out, fmt.Sprintf("bucket %d is gone, but its entries add up to %d", b, sum))
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// Audited is what an audit of the journal has looked at.
+type Audited struct {
+	Records  int64 // of usage
+	Unjudged int64 // their price depends on more than the units of one rate
+}
+
+// totals are what usage records add up to.
+type totals struct{ rows, seconds, octets, events, money int64 }
+
+// audit is one pass over the journal.
+type audit struct {
+	r       *Room
+	found   func(tenant, words string) error
+	upto    map[uint32]int64 // position of the journal, by tenant
+	names   map[uint32]string
+	written map[uint32]totals // what the usage rows say
+	read    map[uint32]totals // what the journal says
+	rules   map[uint32]rating.Plan
+	open    map[chain]chainRate
+	sum     Audited
+}
+
+// chain is a rating group of a session, whose records follow each other.
+type chain struct {
+	shard   int
+	session uint64
+	group   int
+}
+
+type chainRate struct {
+	tariff, rate uint32
+	mixed        bool
+}
+
+// AuditJournal reads the whole journal and holds the usage rows of all tenants
+// against it: nothing lost, nothing twice. And it prices what was used anew, from the
+// words of the tariffs and with exact fractions, and holds that against what was
+// charged.
+func (r *Room) AuditJournal(ctx context.Context, found func(tenant, words string) error) (Audited, error) {
+	a := &audit{r: r, found: found, upto: map[uint32]int64{}, names: map[uint32]string{}, written: map[uint32]totals{}, read: map[uint32]totals{},
+		rules: map[uint32]rating.Plan{}, open: map[chain]chainRate{}}
+	if err := r.readShelves(ctx); err != nil {
+		return a.sum, err
+	}
+	tenants, err := r.tenants(ctx)
+	if err != nil {
+		return a.sum, err
+	}
+	last := int64(0)
+	for _, t := range tenants {
+		if err := a.prepare(ctx, t); err != nil {
+			return a.sum, err
+		}
+	}
+	for _, upto := range a.upto {
+		last = max(last, upto)
+	}
+	if err := a.scan(ctx, last); err != nil {
+		return a.sum, err
+	}
+	for n, name := range a.names {
+		if w, j := a.written[n], a.read[n]; w != j {
+			if err := found(name, fmt.Sprintf("the journal has %d records of usage (%d s, %d octets, %d events, %d of 10^-9), written down are %d (%d s, %d octets, %d events, %d)",
+				j.rows, j.seconds, j.octets, j.events, j.money, w.rows, w.seconds, w.octets, w.events, w.money)); err != nil {
+				return a.sum, err
+			}
+		}
+	}
+	return a.sum, nil
+}
+
+// prepare reads what is written of a tenant, at one position of the journal.
+func (a *audit) prepare(ctx context.Context, tenant string) error {
+	n := a.r.tenantNumber(tenant)
+	if n == 0 {
+		return nil // it charges for nothing
+	}
+	a.names[n] = tenant
+	const cursor = "SELECT seq FROM charging_cursor WHERE tenant = $1 AND part = 1"
+	return a.r.read(ctx, tenant, func(tx *store.Tx) error {
+		if err := a.readTariffs(tx); err != nil {
+			return err
+		}
+		for range 1000 {
+			var before, after int64
+			var t totals
+			err := tx.Row(cursor).Scan(&before)
+			if err == store.ErrNotFound {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if err := tx.Row(`SELECT count(*), coalesce(sum(seconds), 0), coalesce(sum(octets), 0), coalesce(sum(events), 0), coalesce(sum(money), 0)
+				FROM charging_usage WHERE tenant = $1`).Scan(&t.rows, &t.seconds, &t.octets, &t.events, &t.money); err != nil {
+				return err
+			}
+			if err := tx.Row(cursor).Scan(&after); err != nil {
+				return err
+			}
+			if before == after {
+				a.upto[n], a.written[n] = after, t
+				return nil
+			}
+		}
+		return fault.Away(nil, "The usage of %s is written faster than it can be added up; verify when there is less traffic", tx.Tenant())
+	})
+}
+
+func (a *audit) readTariffs(tx *store.Tx) error {
+	rows, err := tx.Query("SELECT number, kind, name, from_at, doc FROM charging_book WHERE tenant = $1 AND kind = 'tariff' ORDER BY number")
+	_, err = store.Collect(rows, err, func(r store.Rows) (e entry, err error) {
+		if err = r.Scan(&e.number, &e.kind, &e.name, &e.from, &e.doc); err != nil {
+			return e, err
+		}
+		var d tariffDoc
+		err = json.Unmarshal([]byte(e.doc), &d)
+		a.rules[uint32(e.number)] = d.Prices
+		return e, err
+	})
+	return err
+}
+
+func (a *audit) scan(ctx context.Context, last int64) error {
+	var m core.Move
+	for after := int64(0); after < last; {
+		at, err := a.r.journal.Read(ctx, after, projectBytes, func(seq int64, b *journal.Batch) error {
+			return core.Scan(b.Blob, b.First, func(rec *core.Record, next func(*core.Move) bool) error {
+				if upto, known := a.upto[rec.Tenant]; !known || seq > upto {
+					return nil
+				}
+				return a.record(rec, next, &m)
+			})
+		})
+		if err != nil {
+			return err
+		}
+		if at == after {
+			return nil
+		}
+		after = at
+	}
+	return nil
+}
+
+func (a *audit) record(rec *core.Record, next func(*core.Move) bool, m *core.Move) error {
+	for next(m) {
+		if m.Op != core.MoveShut && m.Op != core.MovePart && m.Op != core.MoveEvent {
+			continue
+		}
+		for i := range m.Session.Groups {
+			if err := a.group(rec, m, i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// group adds a record of usage up, and prices it anew.
+func (a *audit) group(rec *core.Record, m *core.Move, i int) error {
+	g := &m.Session.Groups[i]
+	key := chain{rec.Shard, m.Session.Number, i}
+	seen, known := a.open[key]
+	switch {
+	case m.Op == core.MovePart && !known:
+		a.open[key] = chainRate{tariff: g.Tariff, rate: g.Rate}
+	case m.Op == core.MovePart:
+		seen.mixed = seen.mixed || seen.tariff != g.Tariff || seen.rate != g.Rate
+		a.open[key] = seen
+	case m.Op == core.MoveShut:
+		delete(a.open, key)
+	}
+	if g.Total == (core.Totals{}) {
+		return nil
+	}
+	t := a.read[rec.Tenant]
+	t.rows++
+	t.seconds += int64(g.Total.Seconds)
+	t.octets += int64(g.Total.Total)
+	t.events += int64(g.Total.Events)
+	t.money += g.Total.Money
+	a.read[rec.Tenant] = t
+	a.sum.Records++
+	if known && (seen.mixed || seen.tariff != g.Tariff || seen.rate != g.Rate) {
+		a.sum.Unjudged++
+		return nil
+	}
+	want, judged := a.price(g)
+	if !judged {
+		a.sum.Unjudged++
+		return nil
+	}
+	if want.Cmp(big.NewInt(g.Charged)) == 0 {
+		return nil
+	}
+	return a.found(a.names[rec.Tenant], fmt.Sprintf("session %q (shard %d, record %d): %d units were charged with %d of 10^-9, by tariff %d they cost %s",
+		m.Session.Name(), rec.Shard, rec.N, g.Priced, g.Charged, g.Tariff, want))
+}
+
+// price is what the priced units of a group cost by the words of its tariff. Prices
+// that depend on more than them are not judged: steps, tiers, caps, formulas.
+func (a *audit) price(g *core.Group) (*big.Int, bool) {
+	plan, known := a.rules[g.Tariff]
+	if !known || int(g.Rate) >= len(plan.Rules) {
+		return nil, false
+	}
+	rule := &plan.Rules[g.Rate]
+	p := rule.Price
+	if rule.Zero || g.Priced == 0 {
+		return new(big.Int), true
+	}
+	if p == nil || rule.Counter != "" || p.Percent != "" || p.Formula != "" || p.SessionCap != "" || p.DayCap != "" || len(p.Steps)+len(p.Tiers)+len(p.Volume) > 0 ||
+		p.Block.Rounding != "" && p.Block.Rounding != "up" {
+		return nil, false
+	}
+	units := new(big.Rat).SetInt(billed(p.Block, g.Priced))
+	sum := units.Mul(units, fraction(p.Amount))
+	sum.Mul(sum, big.NewRat(1e9, 1))
+	sum.Quo(sum, new(big.Rat).SetInt(new(big.Int).SetUint64(max(1, p.Per))))
+	nano := nearest(sum, cmp.Or(plan.Rounding, money.HalfUp).String())
+	if nano == nil {
+		return nil, false
+	}
+	nano.Add(nano, nearest(new(big.Rat).Mul(fraction(p.Connect), big.NewRat(1e9, 1)), "half-up"))
+	if least := nearest(new(big.Rat).Mul(fraction(p.Minimum), big.NewRat(1e9, 1)), "half-up"); nano.Cmp(least) < 0 {
+		return least, true
+	}
+	return nano, true
+}
+
+// billed rounds units up to whole blocks.
+func billed(b rating.Block, n uint64) *big.Int {
+	step := new(big.Int).SetUint64(max(1, b.Step))
+	first := new(big.Int).SetUint64(b.First)
+	if b.First == 0 {
+		first.Set(step)
+	}
+	units := new(big.Int).SetUint64(n)
+	if units.Cmp(first) <= 0 {
+		return first
+	}
+	beyond := new(big.Int).Sub(units, first)
+	beyond.Add(beyond, step).Sub(beyond, big.NewInt(1)).Div(beyond, step)
+	return beyond.Mul(beyond, step).Add(beyond, first)
+}
+
+// fraction reads an amount, "a" or "a/b"; nothing is zero.
+func fraction(d rating.Decimal) *big.Rat {
+	over, under, ratio := strings.Cut(string(d), "/")
+	n, ok := new(big.Rat).SetString(over)
+	if !ok {
+		return new(big.Rat)
+	}
+	if m, ok := new(big.Rat).SetString(under); ratio && ok && m.Sign() != 0 {
+		n.Quo(n, m)
+	}
+	return n
+}
+
+// nearest rounds a fraction that is not below zero; nil for a rounding it does not know.
+func nearest(r *big.Rat, how string) *big.Int {
+	whole, rest := new(big.Int).QuoRem(r.Num(), r.Denom(), new(big.Int))
+	half := rest.Lsh(rest, 1).Cmp(r.Denom())
+	up := false
+	switch how {
+	case "half-up":
+		up = half >= 0
+	case "half-even":
+		up = half > 0 || half == 0 && whole.Bit(0) == 1
+	case "half-down":
+		up = half > 0
+	case "up", "ceiling":
+		up = rest.Sign() > 0
+	case "down", "floor":
+	default:
+		return nil
+	}
+	if up {
+		whole.Add(whole, big.NewInt(1))
+	}
+	return whole
+}

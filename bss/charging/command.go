@@ -1,0 +1,304 @@
+package charging
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"tandem/bss/charging/core"
+	"tandem/kit/fault"
+	"tandem/kit/money"
+	"tandem/kit/store"
+)
+
+const (
+	commandsAtOnce = 256
+	commandPoll    = time.Second
+)
+
+// command is a row of charging_command.
+type command struct {
+	tenant  string
+	number  int64
+	account int64
+	kind    string
+	product string
+	action  string
+	doc     string
+}
+
+func scanCommand(tenant string) func(store.Rows) (command, error) {
+	return func(r store.Rows) (c command, err error) {
+		c.tenant = tenant
+		err = r.Scan(&c.number, &c.account, &c.kind, &c.product, &c.action, &c.doc)
+		return c, err
+	}
+}
+
+// Only the oldest command of an account is carried out; the next one may rest on
+// what it made.
+const pendingCommands = `SELECT number, account, kind, product, action, doc FROM charging_command c WHERE tenant = $1 AND state = 'pending'
+	AND NOT EXISTS (SELECT 1 FROM charging_command e WHERE e.tenant = $1 AND e.account = c.account AND e.state = 'pending' AND e.number < c.number)
+	ORDER BY number LIMIT $2`
+
+// carryOut carries out commands as they come.
+func (r *Room) carryOut(ctx context.Context) {
+	defer r.done.Done()
+	tick := time.NewTicker(commandPoll)
+	defer tick.Stop()
+	for {
+		if err := r.carryOutSome(ctx); err != nil && ctx.Err() == nil {
+			r.log.Error("charging: commands could not be carried out; trying again", "err", err)
+		}
+		select {
+		case <-r.kick:
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *Room) carryOutSome(ctx context.Context) error {
+	tenants, err := r.tenants(ctx)
+	if err != nil {
+		return err
+	}
+	for _, tenant := range tenants {
+		var due []command
+		err := r.DB.Read(ctx, store.Scope{Tenant: tenant, Actor: actor}, func(tx *store.Tx) (err error) {
+			rows, err := tx.Query(pendingCommands, commandsAtOnce)
+			due, err = store.Collect(rows, err, scanCommand(tenant))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		var wait sync.WaitGroup
+		for _, c := range due {
+			if _, busy := r.flying.LoadOrStore(c.number, true); busy {
+				continue
+			}
+			wait.Go(func() { r.carry(ctx, c) })
+		}
+		wait.Wait()
+	}
+	return nil
+}
+
+const actor = "system:charging"
+
+// carry carries out one command. What the account refuses is written down as
+// refused; what could not be tried is tried again.
+func (r *Room) carry(ctx context.Context, c command) {
+	err := r.run(ctx, c)
+	var refused *fault.Error
+	switch {
+	case err == nil:
+		return // the projector writes the outcome, and lets go of it
+	case errors.As(err, &refused):
+		err = r.refuse(ctx, c, refused)
+	}
+	r.flying.Delete(c.number)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, core.ErrAway) {
+		r.log.Error("charging: a command could not be carried out; trying again", "command", c.number, "kind", c.kind, "err", err)
+	}
+}
+
+func (r *Room) refuse(ctx context.Context, c command, why *fault.Error) error {
+	r.log.Warn("charging: a command was refused", "tenant", c.tenant, "command", c.number, "kind", c.kind, "product", c.product, "reason", why)
+	return r.DB.Write(ctx, store.Scope{Tenant: c.tenant, Actor: actor}, func(tx *store.Tx) error {
+		n, err := tx.Exec("UPDATE charging_command SET state = 'refused', error = $3, ended_at = $4 WHERE tenant = $1 AND number = $2 AND state = 'pending'",
+			c.number, why.Error(), store.Micros(tx.Now()))
+		if err != nil || n == 0 || c.action == "" {
+			return err
+		}
+		return r.stepRefused(tx, c, why.Reason)
+	})
+}
+
+// run hands a command to the engine.
+func (r *Room) run(ctx context.Context, c command) error {
+	var o order
+	if err := json.Unmarshal([]byte(c.doc), &o); err != nil {
+		return err
+	}
+	var acc account
+	var l line
+	err := r.DB.Read(ctx, store.Scope{Tenant: c.tenant, Actor: actor}, func(tx *store.Tx) (err error) {
+		if o.Plan != 0 && r.planByNumber(o.Plan) == nil {
+			if err := r.readShelf(tx); err != nil {
+				return err
+			}
+		}
+		if acc, err = oneAccount(tx, "number = $2", c.account); err != nil {
+			return err
+		}
+		if c.product != "" {
+			l, err = lineOf(tx, c.product)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	do, err := r.doing(c, &o, acc, l)
+	if err != nil {
+		return err
+	}
+	_, err = r.Engine.Run(ctx, core.Command{Number: uint64(c.number), Ref: refOf(c.account), Do: do})
+	return err
+}
+
+// doing is what a command does with the account.
+func (r *Room) doing(c command, o *order, acc account, l line) (func(*core.Hand) error, error) {
+	switch c.kind {
+	case cmdLine:
+		return r.beginLine(c, o, acc)
+	case cmdChange:
+		return func(h *core.Hand) error { return r.changeLine(h, o, l) }, nil
+	case cmdState:
+		return func(h *core.Hand) error { return setLine(h, uint16(l.Subscriber), o.State) }, nil
+	case cmdTopUp:
+		return func(h *core.Hand) error { return r.topUp(h, o) }, nil
+	case cmdOut, cmdIn:
+		return func(h *core.Hand) error { return h.Credit(o.Bucket, o.Amount, o.Why, o.Ref, 0) }, nil
+	case cmdBack:
+		return func(h *core.Hand) error { return takeBack(h, o) }, nil
+	case cmdCredit:
+		return func(h *core.Hand) error {
+			if o.Reverse {
+				return h.Reverse(o.Bucket, o.Amount, o.Why, o.Ref)
+			}
+			if o.Definition != 0 {
+				_, err := h.Give(core.Bucket{Def: o.Definition, To: o.To}, o.Amount, o.Why, o.Ref)
+				return err
+			}
+			return h.Credit(o.Bucket, o.Amount, o.Why, o.Ref, o.To)
+		}, nil
+	case cmdCap:
+		return func(h *core.Hand) error { return h.Cap(o.Definition, uint16(o.Subscriber), o.Amount, o.Consent) }, nil
+	case cmdLimit:
+		return func(h *core.Hand) error { return h.SetLimit(o.Bucket, o.Amount) }, nil
+	}
+	return nil, fault.BadInput("charging.command", "There is no command %q", c.kind)
+}
+
+// beginLine opens the account if it is new, and gives the line what its plan gives.
+func (r *Room) beginLine(c command, o *order, acc account) (func(*core.Hand) error, error) {
+	p := r.planByNumber(o.Plan)
+	if p == nil {
+		return nil, errors.New("its plan is not on the shelf")
+	}
+	currency, err := money.ParseCurrency(acc.Currency)
+	if err != nil {
+		return nil, err
+	}
+	tenant := r.tenantNumber(c.tenant)
+	return func(h *core.Hand) error {
+		if h.Account() == nil {
+			if err := h.Open(tenant, currency.Number(), acc.Mode, o.Anchor); err != nil {
+				return err
+			}
+			if _, err := h.Give(core.Bucket{Def: uint32(p.Main), Limit: p.Credit}, 0, core.TopUp, o.Ref); err != nil {
+				return err
+			}
+			for _, limit := range p.Caps {
+				if err := h.Cap(uint32(limit.Definition), 0, limit.Limit, false); err != nil {
+					return err
+				}
+			}
+		}
+		sub, err := h.Subscribe(core.Subscriber{Plan: uint32(p.Number), E164: core.Digits(o.Names.E164), IMSI: core.Digits(o.Names.IMSI), Name: o.Names.Name})
+		if err != nil {
+			return err
+		}
+		return give(h, p, sub, !o.First, o.Ref)
+	}, nil
+}
+
+// give gives a line its allowances. Shared ones are given once, with the account.
+func give(h *core.Hand, p *plan, sub uint16, member bool, ref string) error {
+	now := time.Unix(h.Now(), 0)
+	for _, g := range p.Gives {
+		if g.Shared && member {
+			continue
+		}
+		b := core.Bucket{Def: uint32(g.Definition), Owner: sub, Initial: g.Amount}
+		if g.Shared {
+			b.Owner = 0
+		}
+		switch {
+		case g.FirstUse:
+		case g.Renew.Months > 0 || g.Renew.Days > 0:
+			b.To = h.Boundary(uint32(g.Definition))
+		case g.Validity.Months > 0 || g.Validity.Days > 0:
+			b.To = until(now, g.Validity.Months, g.Validity.Days)
+		}
+		if _, err := h.Give(b, g.Amount, core.Renewed, ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changeLine takes over other numbers, and with another plan what it gives.
+func (r *Room) changeLine(h *core.Hand, o *order, l line) error {
+	a := h.Account()
+	if a == nil {
+		return fault.New(fault.NotFound, "charging.account", "This account is not open for charging")
+	}
+	for _, s := range a.Subscribers {
+		if int64(s.ID) != l.Subscriber {
+			continue
+		}
+		if o.Names.E164 != "" {
+			s.E164 = core.Digits(o.Names.E164)
+		}
+		if o.Names.IMSI != "" {
+			s.IMSI = core.Digits(o.Names.IMSI)
+		}
+		if o.Names.Name != "" {
+			s.Name = o.Names.Name
+		}
+		p := r.planByNumber(o.Plan)
+		if p != nil && s.Plan != uint32(p.Number) {
+			s.Plan = uint32(p.Number)
+			if err := h.Withdraw(s.ID); err != nil {
+				return err
+			}
+			if err := give(h, p, s.ID, true, o.Ref); err != nil {
+				return err
+			}
+		}
+		_, err := h.Subscribe(s)
+		return err
+	}
+	return fault.New(fault.NotFound, "charging.subscriber", "The account has no such subscriber")
+}
+
+func setLine(h *core.Hand, sub uint16, state core.State) error {
+	a := h.Account()
+	if a == nil {
+		return fault.New(fault.NotFound, "charging.account", "This account is not open for charging")
+	}
+	for _, s := range a.Subscribers {
+		if s.ID == sub {
+			s.State = state
+			if _, err := h.Subscribe(s); err != nil || state != core.Closed {
+				return err
+			}
+			return h.Leave(sub)
+		}
+	}
+	return fault.New(fault.NotFound, "charging.subscriber", "The account has no subscriber %d", sub)
+}
+
+func (r *Room) tenantNumber(name string) uint32 {
+	r.shelves.mu.Lock()
+	defer r.shelves.mu.Unlock()
+	return r.shelves.tenants[name]
+}

@@ -1,0 +1,232 @@
+package core
+
+import "tandem/edge/credit"
+
+// Images of state, for pages and for records that make something new.
+
+func putBucket(b []byte, k *Bucket) []byte {
+	b = putU(putU(putU(b, uint64(k.ID)), uint64(k.Def)), uint64(k.Owner))
+	b = putB(putB(append(b, k.Notified), k.Pending), k.Tail)
+	b = putI(putI(putU(b, uint64(k.Cycle)), k.From), k.To)
+	return putI(putI(putI(putI(putI(b, k.Initial), k.Value), k.Held), k.Limit), k.Full)
+}
+
+func (r *reader) bucket() (k Bucket) {
+	k.ID, k.Def, k.Owner = uint32(r.u()), uint32(r.u()), uint16(r.u())
+	k.Notified, k.Pending, k.Tail = r.byte(), r.bool(), r.bool()
+	k.Cycle, k.From, k.To = uint32(r.u()), r.i(), r.i()
+	k.Initial, k.Value, k.Held, k.Limit, k.Full = r.i(), r.i(), r.i(), r.i(), r.i()
+	return k
+}
+
+func putCounter(b []byte, c *Counter) []byte {
+	b = putU(putU(b, uint64(c.Def)), uint64(c.Owner))
+	b = append(putB(append(b, c.Notified), c.Consent), c.Step)
+	return putI(putI(putI(putI(b, c.Ends), c.Value), c.Held), c.Limit)
+}
+
+func (r *reader) counter() (c Counter) {
+	c.Def, c.Owner = uint32(r.u()), uint16(r.u())
+	c.Notified, c.Consent, c.Step = r.byte(), r.bool(), r.byte()
+	c.Ends, c.Value, c.Held, c.Limit = r.i(), r.i(), r.i(), r.i()
+	return c
+}
+
+func putSubscriber(b []byte, s *Subscriber) []byte {
+	b = append(putU(b, uint64(s.ID)), byte(s.State))
+	return putS(putU(putU(putU(b, uint64(s.Plan)), s.E164), s.IMSI), s.Name)
+}
+
+func (r *reader) subscriber() (s Subscriber) {
+	s.ID, s.State = uint16(r.u()), State(r.byte())
+	s.Plan, s.E164, s.IMSI, s.Name = uint32(r.u()), r.u(), r.u(), r.s()
+	return s
+}
+
+// putAccount writes an account without its sessions.
+func putAccount(b []byte, a *Account) []byte {
+	b = append(putU(putU(b, uint64(a.Tenant)), uint64(a.Currency)), byte(a.State), byte(a.Mode), byte(a.Stage))
+	b = putI(putI(putU(putU(b, uint64(a.nextBucket)), uint64(a.nextSub)), a.Anchor), a.Alive)
+	b = putU(b, uint64(len(a.Buckets)))
+	for i := range a.Buckets {
+		b = putBucket(b, &a.Buckets[i])
+	}
+	b = putU(b, uint64(len(a.Counters)))
+	for i := range a.Counters {
+		b = putCounter(b, &a.Counters[i])
+	}
+	b = putU(b, uint64(len(a.Subscribers)))
+	for i := range a.Subscribers {
+		b = putSubscriber(b, &a.Subscribers[i])
+	}
+	return b
+}
+
+func (r *reader) account() *Account {
+	a := &Account{Tenant: uint32(r.u()), Currency: uint16(r.u())}
+	a.State, a.Mode, a.Stage = State(r.byte()), Mode(r.byte()), State(r.byte())
+	a.nextBucket, a.nextSub, a.Anchor, a.Alive = uint32(r.u()), uint16(r.u()), r.i(), r.i()
+	if n := r.count(); n > 0 {
+		a.Buckets = make([]Bucket, n)
+	}
+	for i := range a.Buckets {
+		a.Buckets[i] = r.bucket()
+	}
+	if n := r.count(); n > 0 {
+		a.Counters = make([]Counter, n)
+	}
+	for i := range a.Counters {
+		a.Counters[i] = r.counter()
+	}
+	if n := r.count(); n > 0 {
+		a.Subscribers = make([]Subscriber, n)
+	}
+	for i := range a.Subscribers {
+		a.Subscribers[i] = r.subscriber()
+	}
+	return a
+}
+
+func putTotals(b []byte, t *Totals) []byte {
+	return putI(putU(putU(putU(putU(putU(b, t.Seconds), t.Total), t.Input), t.Output), t.Events), t.Money)
+}
+
+func (r *reader) totals() Totals {
+	return Totals{r.u(), r.u(), r.u(), r.u(), r.u(), r.i()}
+}
+
+func putHold(b []byte, h *Hold) []byte {
+	return putI(putU(putU(putU(b, uint64(h.Bucket)), uint64(h.Counter)), uint64(h.Owner)), h.Amount)
+}
+
+func (r *reader) hold() Hold {
+	return Hold{uint32(r.u()), uint32(r.u()), uint16(r.u()), r.i()}
+}
+
+func putGroup(b []byte, g *Group) []byte {
+	b = putB(putB(putB(putU(b, uint64(g.ID)), g.Has), g.Final), g.Anew)
+	b = putU(putU(putI(putU(b, uint64(g.Tariff)), int64(g.Class)), uint64(g.Rate)), uint64(g.Service))
+	b = putI(putI(putU(putI(b, g.Switch), g.Priced), g.Charged), g.Expires)
+	b = putU(putI(putI(b, g.First), g.LastUse), g.Granted)
+	b = putTotals(putTotals(b, &g.Total), &g.Reported)
+	b = putU(b, uint64(len(g.Holds)))
+	for i := range g.Holds {
+		b = putHold(b, &g.Holds[i])
+	}
+	return b
+}
+
+func (r *reader) group(g *Group) {
+	g.ID, g.Has, g.Final, g.Anew = uint32(r.u()), r.bool(), r.bool(), r.bool()
+	g.Tariff, g.Class, g.Rate, g.Service = uint32(r.u()), int32(r.i()), uint32(r.u()), uint32(r.u())
+	g.Switch, g.Priced, g.Charged, g.Expires = r.i(), r.u(), r.i(), r.i()
+	g.First, g.LastUse, g.Granted = r.i(), r.i(), r.u()
+	g.Total, g.Reported = r.totals(), r.totals()
+	g.Holds = g.Holds[:0]
+	for n := r.count(); n > 0; n-- {
+		g.Holds = append(g.Holds, r.hold())
+	}
+}
+
+// putSession writes a session without its answers.
+func putSession(b []byte, s *Session) []byte {
+	b = putS(putU(b, s.Number), s.Key)
+	b = append(putU(b, uint64(s.Sub)), byte(s.Service), byte(s.Face), s.RAT)
+	b = putB(putB(putB(b, s.Blocked), s.Offline), s.Incoming)
+	b = putU(putU(putU(putU(b, uint64(s.PLMN)), uint64(s.Highest)), s.seen), uint64(s.State))
+	b = putU(putI(putI(putI(putI(b, s.Opened), s.Last), s.Expires), s.Said), uint64(s.Part))
+	for _, text := range s.texts() {
+		b = putS(b, *text)
+	}
+	b = putU(b, uint64(len(s.Groups)))
+	for i := range s.Groups {
+		b = putGroup(b, &s.Groups[i])
+	}
+	return b
+}
+
+func (s *Session) texts() [8]*string {
+	return [8]*string{&s.Called, &s.Calling, &s.Access, &s.Back, &s.Context, &s.ID, &s.Device, &s.Address}
+}
+
+func (r *reader) session(s *Session) {
+	s.Number, s.Key = r.u(), r.s()
+	s.Sub, s.Service, s.Face, s.RAT = uint16(r.u()), credit.Service(r.byte()), credit.Face(r.byte()), r.byte()
+	s.Blocked, s.Offline, s.Incoming = r.bool(), r.bool(), r.bool()
+	s.PLMN, s.Highest, s.seen, s.State = uint32(r.u()), uint32(r.u()), r.u(), uint32(r.u())
+	s.Opened, s.Last, s.Expires, s.Said, s.Part = r.i(), r.i(), r.i(), r.i(), uint32(r.u())
+	for _, text := range s.texts() {
+		*text = r.s()
+	}
+	n := r.count()
+	s.Groups = s.Groups[:0]
+	for ; n > 0; n-- {
+		s.addGroup()
+		r.group(&s.Groups[len(s.Groups)-1])
+	}
+}
+
+// addGroup appends an empty group, reusing the holds of an earlier one.
+func (s *Session) addGroup() *Group {
+	if len(s.Groups) < cap(s.Groups) {
+		s.Groups = s.Groups[:len(s.Groups)+1]
+		g := &s.Groups[len(s.Groups)-1]
+		*g = Group{Holds: g.Holds[:0]}
+		return g
+	}
+	s.Groups = append(s.Groups, Group{})
+	return &s.Groups[len(s.Groups)-1]
+}
+
+func putAnswered(b []byte, s *Session) []byte {
+	n := 0
+	for i := range s.answers {
+		if s.answers[i].used {
+			n++
+		}
+	}
+	b = putU(b, uint64(n))
+	for i := range s.answers {
+		if x := &s.answers[i]; x.used {
+			b = putS(putU64(putB(putU(b, uint64(x.number)), x.auto), x.digest), x.answer)
+		}
+	}
+	return b
+}
+
+func (r *reader) answered(s *Session) {
+	for n := r.count(); n > 0; n-- {
+		number, auto, digest, answer := uint32(r.u()), r.bool(), r.u64(), r.bytes()
+		s.remember(number, auto, digest, answer)
+	}
+}
+
+// remember keeps an answer in the place of the oldest, unless that is the newer one.
+func (s *Session) remember(number uint32, auto bool, digest uint64, answer []byte) {
+	if auto {
+		s.autos = max(s.autos, number+1)
+	}
+	x := &s.answers[number%answersKept]
+	if x.used && x.auto == auto && x.number > number {
+		return
+	}
+	x.number, x.auto, x.digest, x.used = number, auto, digest, true
+	x.answer = append(x.answer[:0], answer...)
+}
+
+// remembered is the answer to a request: by its number, or by its content if the
+// client gave none.
+func (s *Session) remembered(r *credit.Request) *answered {
+	if r.Numbered {
+		if x := &s.answers[r.Number%answersKept]; x.used && !x.auto && x.number == r.Number {
+			return x
+		}
+		return nil
+	}
+	for i := range s.answers {
+		if x := &s.answers[i]; x.used && x.auto && x.digest == r.Digest && r.Digest != 0 {
+			return x
+		}
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+	"unsafe"
+
+	"tandem/edge/credit"
+	"tandem/kit/journal"
+)
+
+// crowd opens accounts with a number, an IMSI and a balance each, without waiting
+// for the disk one by one.
+func crowd(b *testing.B, e *Engine, accounts int) {
+	b.Helper()
+	var wg sync.WaitGroup
+	for i := range accounts {
+		wg.Add(1)
+		ref := NewRef(i%256, uint32(i/256))
+		_, err := e.runIn(e.shards[i%256], Command{Ref: ref, Do: func(h *Hand) error {
+			if err := h.Open(host, 978, Prepaid, start.Unix()); err != nil {
+				return err
+			}
+			if _, err := h.Subscribe(Subscriber{Plan: planBasic, E164: 1e12 + 447700000000 + uint64(i), IMSI: 1e15 + 240010000000000 + uint64(i)}); err != nil {
+				return err
+			}
+			_, err := h.Give(Bucket{Def: mainMoney}, 1e12, TopUp, "")
+			return err
+		}}, func(error) { wg.Done() })
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	wg.Wait()
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// BenchmarkAccounts says what an account costs in memory, its names and all, and how
+// long the collector is busy with them.
+func BenchmarkAccounts(b *testing.B) {
+	for _, n := range []int{100_000, 1_000_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			for b.Loop() {
+				before := heap()
+				e := New(Config{Book: basicBook(b), Journal: &nowhere{}, Log: quiet})
+				if err := e.Start(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				crowd(b, e, n)
+				after := heap()
+				began := time.Now()
+				runtime.GC()
+				b.ReportMetric(float64(time.Since(began).Milliseconds()), "ms/GC")
+				b.ReportMetric(float64(after-before)/float64(n), "B/account")
+				b.ReportMetric(float64(unsafe.Sizeof(Account{})), "B/Account{}")
+				b.ReportMetric(float64(unsafe.Sizeof(Session{})), "B/Session{}")
+				b.ReportMetric(float64(unsafe.Sizeof(Group{})), "B/Group{}")
+				e.Close(context.Background())
+			}
+		})
+	}
+}
+
+// BenchmarkRestart opens reservations on a real journal, and says how long a restart
+// takes with all of them open, from a snapshot and by replay, and how long it takes
+// to end them when all are stale at once (Tcc).
+func BenchmarkRestart(b *testing.B) {
+	for _, n := range []int{100_000, 1_000_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			for b.Loop() {
+				restart(b, n)
+			}
+		})
+	}
+}
+
+func restart(b *testing.B, n int) {
+	db := benchStore(b)
+	now := start
+	open := func(holder string) (e *Engine, took time.Duration) {
+		began := time.Now()
+		e = New(Config{Book: basicBook(b), Journal: journal.New(db, "charging", journal.Options{Holder: holder, Log: quiet}), Log: quiet, Clock: func() time.Time { return now }})
+		if err := e.Start(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		return e, time.Since(began)
+	}
+	e, _ := open("a")
+	crowd(b, e, n)
+	reserve(b, e, n)
+	e.leaveHouse() // it dies: everything comes back by replay
+	if err := e.Journal.Release(b.Context(), e.letGo()); err != nil {
+		b.Fatal(err)
+	}
+	e, took := open("b")
+	b.ReportMetric(took.Seconds(), "s/replay")
+	if err := e.Close(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	e, took = open("c")
+	b.ReportMetric(took.Seconds(), "s/restart")
+	e.leaveHouse()
+	now = now.Add(3 * time.Hour)
+	began := time.Now()
+	e.Sweep()
+	e.flush()
+	b.ReportMetric(time.Since(began).Seconds(), "s/Tcc")
+	ended := 0
+	for _, sh := range e.shards {
+		for _, a := range sh.accounts {
+			if a != nil && a.sessions == nil && a.Buckets[0].Held == 0 {
+				ended++
+			}
+		}
+	}
+	if ended != n {
+		b.Fatalf("%d of %d were ended", ended, n)
+	}
+	e.Close(b.Context())
+}
+
+// reserve opens a session on each account.
+func reserve(b *testing.B, e *Engine, n int) {
+	var wg sync.WaitGroup
+	room := make(chan *credit.Call, 4096)
+	for range cap(room) {
+		room <- &credit.Call{Done: func(c *credit.Call) { wg.Done(); room <- c }}
+	}
+	for i := range n {
+		c := <-room
+		r := &c.Request
+		r.Reset()
+		r.Kind, r.Service, r.Numbered, r.PLMN, r.Peer, r.Session = credit.Initial, credit.Data, true, 240001, []byte("pgw.example"), fmt.Appendf(nil, "pgw.example;1876543210;%d", i)
+		r.Received = start.UnixMicro()
+		r.Subscribers = append(r.Subscribers, credit.Subscriber{Type: credit.E164, ID: fmt.Append(nil, 447700000000+i)})
+		group(c, 10)
+		wg.Add(1)
+		e.Charge(c)
+	}
+	wg.Wait()
+}

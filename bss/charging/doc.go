@@ -1,0 +1,23 @@
+// Package charging knows what each customer may use and has used: wallets and
+// their balances, sessions, rated usage (TMF635, TMF654, TMF677).
+//
+// Owns: the shelf (tariffs and definitions that accounts refer to by number),
+// accounts, lines, commands, usage records, ledger entries, suspense. What is left
+// in a bucket is decided in memory by package core and is true when the journal
+// says so; the tables here are what the journal has said.
+//
+// A Mediator takes files of usage and writes files of records (mediate.go,
+// suspense.go, cdrout.go); it owns the files' rows, the cases of usage that could
+// not be charged, and proposals to write off and to re-rate.
+//
+// Balance actions (top-ups, adjustments, transfers, reservations) are resources: a POST
+// stores one with the command that carries it out, and the journal's word, or the
+// account's refusal, ends it. Buckets and usage are read from the room's rows, what is
+// left from memory. Vouchers are kept by a keyed MAC of their PIN.
+//
+// Tells: BalanceChanged, ThresholdCrossed, UsageFileEnded. Hears: ProductActive, ProductChanged,
+// ProductSuspended, ProductResumed, ProductTerminated.
+//
+//	facts, APIs ──> command (row) ──> core.Engine ──> journal ──> projector ──> usage, entries, facts
+//	Gy, Nchf, RADIUS, files ─────────────^
+package charging
