@@ -11,9 +11,12 @@ import (
 
 	"tandem/app/mobile"
 	"tandem/bss/billing"
+	"tandem/bss/catalog"
 	"tandem/bss/order"
+	"tandem/bss/rating"
 	"tandem/bss/subscription"
 	"tandem/edge/hlr"
+	"tandem/kit/fault"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
 )
@@ -34,6 +37,10 @@ func (r *rig) fill(ctx context.Context, n int) error {
 	r.options.say("filling the store up to %d products", n)
 	var stamps []*stamp
 	for i, offering := range []string{mobile.Prepaid, mobile.FlatM, mobile.FlatL} {
+		offering, err := r.plain(ctx, offering)
+		if err != nil {
+			return fmt.Errorf("a plain %s: %w", offering, err)
+		}
 		s, err := r.newStamp(ctx, i, offering)
 		if err != nil {
 			return fmt.Errorf("a line of %s to copy: %w", offering, err)
@@ -78,6 +85,34 @@ func (r *rig) fill(ctx context.Context, n int) error {
 	return r.DB.Write(ctx, store.Scope{}, func(tx *store.Tx) error {
 		_, err := tx.System().Exec("ANALYZE")
 		return err
+	})
+}
+
+// plain is an offering without usage: what exists before is not charged online, since
+// accounts of charging are no rows that could be copied.
+func (r *rig) plain(ctx context.Context, offering string) (id string, err error) {
+	id = "plain-" + offering
+	return id, r.DB.Write(ctx, scope, func(tx *store.Tx) error {
+		if _, err := catalog.Offerings.Get(tx, id); !fault.Is(err, fault.NotFound) {
+			return err // there already: the store was filled before
+		}
+		o, err := catalog.Offerings.Get(tx, offering)
+		if err != nil {
+			return err
+		}
+		prices, err := catalog.Prices(tx, o)
+		if err != nil {
+			return err
+		}
+		own := &catalog.ProductOffering{Name: "Plain " + o.Name, Version: o.Version, LifecycleStatus: o.LifecycleStatus, IsSellable: o.IsSellable,
+			ProductSpecification: o.ProductSpecification, Category: o.Category}
+		own.ID = id
+		for _, p := range prices {
+			if !rating.Rates(p) {
+				own.ProductOfferingPrice = append(own.ProductOfferingPrice, catalog.PriceRefOrValue{ID: p.ID, Name: p.Name})
+			}
+		}
+		return catalog.Offerings.Create(tx, own)
 	})
 }
 

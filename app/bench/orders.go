@@ -168,14 +168,6 @@ func Orders(ctx context.Context, o Options) (Result, error) {
 	if err := r.fill(ctx, o.Existing); err != nil {
 		return Result{}, fmt.Errorf("existing products: %w", err)
 	}
-	// Statistics as the database gathers by itself (autovacuum) within a minute or
-	// two; what was filled in seconds would be planned for as if it were empty. SQLite
-	// plans by the schema alone.
-	if r.DB.Dialect() == store.Postgres {
-		if err := r.DB.Script(ctx, "ANALYZE;"); err != nil {
-			return Result{}, err
-		}
-	}
 	o.say("measuring the floor")
 	floor, err := floorOfRows(ctx, r.DB, rowsPerOrder, 900, 32, 3)
 	if err != nil {

@@ -244,6 +244,9 @@ func (p *proof) bill(x *subscription.Product, s *inventory.Service, runs bool) e
 			if err != nil {
 				return err
 			}
+			if full.PriceType == "usage" || full.PriceType == "allowance" {
+				continue // billed by what was used
+			}
 			want, fees[price.ID] = append(want, price.ID), full.PriceType == "oneTime"
 		}
 	}

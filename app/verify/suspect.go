@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"tandem/bss/billing"
+	"tandem/bss/charging"
 	"tandem/bss/subscription"
 	"tandem/kit/fault"
 	"tandem/kit/money"
@@ -158,7 +159,8 @@ func (s subject) ids(key string) []string {
 	return []string{key, s.Service, s.Product, s.Order, s.ServiceOrder, s.External.Order, s.External.Product}
 }
 
-// unheard are the ids of all facts that are still to be heard.
+// unheard are the ids of all facts that are still to be heard, and of products that
+// charging has heard of and not yet dealt with.
 func (v *run) unheard() (map[id]bool, error) {
 	set := map[id]bool{}
 	v.sum.Unheard = 0
@@ -171,6 +173,18 @@ func (v *run) unheard() (map[id]bool, error) {
 		}
 		return nil
 	})
+	for _, t := range v.tenants {
+		if err != nil {
+			break
+		}
+		err = v.read(t, func(tx *store.Tx) error {
+			behind, err := charging.Pending(tx)
+			for _, product := range behind {
+				set[digest(t, "", product)] = true
+			}
+			return err
+		})
+	}
 	return set, err
 }
 

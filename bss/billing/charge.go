@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"tandem/bss/catalog"
+	"tandem/bss/rating"
 	"tandem/bss/subscription"
 	"tandem/kit/fault"
 	"tandem/kit/store"
@@ -23,7 +24,8 @@ type charge struct {
 }
 
 // owed are the charges of a product that was ordered as an offering at the instant.
-// A price that is billed already stays: it was valid when it was sold.
+// A price that is billed already stays: it was valid when it was sold. What charging
+// rates is billed by what was used, not from here.
 func owed(tx *store.Tx, p *subscription.Product, o *catalog.ProductOffering, at time.Time, billed []*BillableItem) ([]charge, error) {
 	prices, err := catalog.Prices(tx, o)
 	if err != nil {
@@ -31,6 +33,9 @@ func owed(tx *store.Tx, p *subscription.Product, o *catalog.ProductOffering, at 
 	}
 	var out []charge
 	for _, price := range prices {
+		if rating.Rates(price) {
+			continue
+		}
 		stays := slices.ContainsFunc(billed, func(i *BillableItem) bool { return i.open() && i.Price.ID == price.ID })
 		if (stays || price.ValidFor.Holds(at)) && price.Concerns(p.ProductCharacteristic, p.Places()) {
 			out = append(out, charge{price: price, amount: agreed(p, price)})

@@ -47,6 +47,13 @@ func LinesOf(tx *store.Tx, products []string) (map[string]Line, error) {
 	return out, err
 }
 
+// Pending are the products whose commands have not been carried out yet: what is
+// said of them here is behind.
+func Pending(tx *store.Tx) ([]string, error) {
+	rows, err := tx.Query("SELECT DISTINCT product FROM charging_command WHERE tenant = $1 AND state = 'pending' AND product <> ''")
+	return store.Collect(rows, err, store.Text)
+}
+
 // LinesAfter are the next lines that have not ended, in the order of their products.
 func LinesAfter(tx *store.Tx, product string, limit int) ([]string, error) {
 	rows, err := tx.Query("SELECT product FROM charging_line WHERE tenant = $1 AND product > $2 AND state <> $4 ORDER BY product LIMIT $3", product, limit, int64(core.Closed))

@@ -51,6 +51,16 @@ type allowanceDoc struct {
 	FairUse   *FairUse       `json:"fairUse,omitzero"`
 }
 
+// Rates says that charging takes the price up, as usage that it rates or as an
+// allowance that it gives: such a price is billed by what was used.
+func Rates(p *catalog.ProductOfferingPrice) bool {
+	if sort := p.Sort(); sort != catalog.Usage && sort != "allowance" {
+		return false
+	}
+	var own jsontext.Value
+	return attribute(p.Extra, &own) == nil && len(own) > 0
+}
+
 // FromCatalog reads the tariff and the allowances of an offering out of its prices
 // of type usage and allowance; other types are not looked at. The prices must be
 // those that hold for the product: of prodSpecCharValueUse only names that begin with
