@@ -27,7 +27,7 @@ func (a *App) openCharging(ctx context.Context, key []byte) error {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return fmt.Errorf("charging journal: %w", err)
 		}
-		db, err := store.Open(ctx, store.Config{Path: filepath.Join(folder, "journal.db"), Checkpoint: journal.Checkpoint, Clock: a.Clock, Log: a.Log, Around: a.Around})
+		db, err := store.Open(ctx, store.Config{Path: filepath.Join(folder, "journal.db"), Checkpoint: journal.Checkpoint, Clock: a.Clock, Log: a.Log})
 		if err != nil {
 			return fmt.Errorf("charging journal: %w", err)
 		}

@@ -141,8 +141,12 @@ func (r *Room) projectSome(ctx context.Context) (more bool, err error) {
 			return nil
 		})
 	})
-	if err != nil || last == after {
+	if err != nil {
 		return false, err
+	}
+	if last == after {
+		r.upto.Store(after) // a node that has just started learns where it stands
+		return false, nil
 	}
 	for tenant := range r.cursors.at {
 		if r.cursors.at[tenant] >= last {
