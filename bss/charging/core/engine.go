@@ -207,8 +207,10 @@ func (e *Engine) Charge(c *credit.Call) {
 	for {
 		sh, s, ref, known := e.resolve(r)
 		if !known {
-			e.unknown(c)
-			return
+			if e.unknown(c) {
+				return
+			}
+			continue
 		}
 		if e.chargeIn(sh, s, ref, c) {
 			return
@@ -291,13 +293,14 @@ func (e *Engine) resolve(r *credit.Request) (sh *shard, s *Session, ref Ref, ok 
 
 // unknown answers a request of nobody. Use it reports goes to suspense, in the
 // shard that its session's name falls to; if not all shards are here, another node
-// may know it.
-func (e *Engine) unknown(c *credit.Call) {
+// may know it. It is false if the shards were being loaded when the call was
+// resolved, and know it now.
+func (e *Engine) unknown(c *credit.Call) bool {
 	r := &c.Request
-	e.Stats.Unknown.Add(1)
 	if e.endedAnywhere(c) {
-		return
+		return true
 	}
+	epoch := e.epoch.Load()
 	c.Answer.Result = credit.UnknownUser
 	reason := NoSubscriber
 	if r.Kind == credit.Update || r.Kind == credit.Terminate {
@@ -309,12 +312,20 @@ func (e *Engine) unknown(c *credit.Call) {
 		sh.mu.Unlock()
 		e.pending.Add(-1)
 		e.busy(c)
-		return
+		return true
 	}
 	defer sh.mu.Unlock()
+	// All shards are here and loaded: only what they say now, and as long as nothing
+	// is forgotten, is a "no".
+	if _, _, _, known := e.resolve(r); known || e.epoch.Load() != epoch {
+		c.Answer.Reset()
+		return false
+	}
+	e.Stats.Unknown.Add(1)
 	t := e.turn(sh, nil, nil, r.Received)
 	t.suspendAll(reason, r)
 	e.submit(sh, t, c)
+	return true
 }
 
 // endedAnywhere answers a request again that names no subscriber and whose session
