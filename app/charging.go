@@ -21,8 +21,9 @@ import (
 // openCharging opens the journal, in a file and with a writer of its own on SQLite,
 // so that charges and orders do not wait for each other; and builds the room.
 func (a *App) openCharging(ctx context.Context, key []byte) error {
-	at := a.DB
+	at, holder := a.DB, ulid.Make().String()
 	if a.Database == "" {
+		holder = "embedded"                         // the folder's lock keeps others out: a node takes over from the one before it at once
 		folder := filepath.Join(a.Data, "charging") // a store locks its folder
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return fmt.Errorf("charging journal: %w", err)
@@ -38,7 +39,7 @@ func (a *App) openCharging(ctx context.Context, key []byte) error {
 		return err
 	}
 	a.clients = map[credit.Face]credit.Client{}
-	a.Charging = charging.New(charging.Config{DB: a.DB, Journal: at, Holder: ulid.Make().String(), Address: a.Listen, Tenants: a.tenants,
+	a.Charging = charging.New(charging.Config{DB: a.DB, Journal: at, Holder: holder, Address: a.Listen, Tenants: a.tenants,
 		Lease: a.Lease, Queue: a.ChargingQueue, Clock: a.Clock, Log: a.Log, Clients: a.clients, PINKey: derived(key, "charging: PINs of vouchers")})
 	a.mediator = charging.NewMediator(a.Charging, charging.MediationConfig{Feeds: a.Faces.Feeds, Streams: a.Faces.Streams})
 	return a.openFaces(key)

@@ -157,7 +157,7 @@ func TestKillAtEveryDurableStep(t *testing.T) {
 // several ways.
 func rounds(engine store.Dialect) []bool {
 	if engine == store.SQLite {
-		return []bool{false, true, false, true}
+		return []bool{false, true, false, true, false, true}
 	}
 	return []bool{false, true}
 }
