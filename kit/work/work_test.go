@@ -395,7 +395,8 @@ func TestALostLeaseRollsTheOutcomeBack(t *testing.T) {
 	one, two := storetest.OpenConfig(t, config, schemas...), storetest.OpenConfig(t, config, schemas...)
 	begun, resume, refused := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	hanging := work.New(one, quiet(), work.Config{Node: "one", Lease: time.Hour})
-	hanging.Handle("ensure", work.Options{}, func(ctx context.Context, j *work.Job) error {
+	// One at a time: while it hangs it must not take the job over itself.
+	hanging.Handle("ensure", work.Options{Concurrency: 1}, func(ctx context.Context, j *work.Job) error {
 		close(begun)
 		<-resume
 		err := finish(one, ctx, j, "from the stale owner")
