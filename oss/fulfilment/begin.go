@@ -48,9 +48,9 @@ type planned struct {
 // all of it, in the caller's transaction. Nothing is sent before that
 // transaction is durable. On return each item's service has its id.
 func Begin(tx *store.Tx, so *ServiceOrder) error {
-	if so.OrderDate.IsZero() {
-		so.OrderDate = tx.Now()
-	}
+	// The server dates an order, whatever the one who orders says.
+	so.OrderDate, so.StartDate, so.ExpectedCompletionDate = tx.Now(), time.Time{}, time.Time{}
+	so.CompletionDate, so.CancellationDate = time.Time{}, time.Time{}
 	items, err := order(so)
 	if err != nil {
 		return err

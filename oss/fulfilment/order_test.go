@@ -460,3 +460,22 @@ func TestOnlyTheRecordOfAnEndedOrderIsDeleted(t *testing.T) {
 		w.has(imsi(0) + " " + number(0) + " cs=true ps=false")
 	})
 }
+
+// What happened when is the server's to say: dates that a client sends are
+// not kept.
+func TestTheServerDatesAnOrder(t *testing.T) {
+	each(t, func(w *wing) {
+		then, later := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), time.Now().Add(48*time.Hour)
+		so := do[order](w, http.MethodPost, orders, &order{ServiceOrderItem: []item{add("1", "line")}, RequestedStartDate: later,
+			OrderDate: then, StartDate: then, CompletionDate: then, CancellationDate: then, ExpectedCompletionDate: then})
+		if so = w.order(so.ID); so.OrderDate.Before(later.Add(-72*time.Hour)) || !so.StartDate.IsZero() || !so.CompletionDate.IsZero() ||
+			!so.CancellationDate.IsZero() || !so.ExpectedCompletionDate.IsZero() {
+			w.Errorf("service order %+v", so)
+		}
+		ro := do[resourceOrder](w, http.MethodPost, resourceOrders, &resourceOrder{OrderDate: then, StartDate: then, CompletionDate: then,
+			OrderItem: []resourceItem{addResource("1", "entry", tmf.Text("imsi", imsi(7)), tmf.Text("iccid", iccid(7)))}})
+		if ro.OrderDate.Before(later.Add(-72*time.Hour)) || ro.StartDate.Equal(then) || !ro.CompletionDate.IsZero() {
+			w.Errorf("resource order %+v", ro)
+		}
+	})
+}

@@ -142,9 +142,7 @@ func BeginResources(tx *store.Tx, ro *ResourceOrder) error {
 	if ro.State != "" && ro.State != Acknowledged {
 		return fault.BadInput("notSettable", "state is set by the server")
 	}
-	if ro.OrderDate.IsZero() {
-		ro.OrderDate = tx.Now()
-	}
+	ro.OrderDate, ro.StartDate, ro.ExpectedCompletionDate, ro.CompletionDate = tx.Now(), time.Time{}, time.Time{}, time.Time{}
 	if ro.ID == "" {
 		ro.ID = tmf.NewID()
 	}
