@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,49 +18,25 @@ import (
 	"tandem/bss/charging/core"
 	"tandem/bss/subscription"
 	"tandem/edge/hlr/hlrtest"
+	"tandem/edge/peertest"
 	"tandem/kit/store"
 )
 
 const (
-	insideNetwork = "TANDEM_E2E_INSIDE" // set in a test process that has a network of its own
-	scscf         = "scscf.ims.test"
-	voiceCharger  = "ocs.oss.test"
+	scscf        = "scscf.ims.test"
+	voiceCharger = "ocs.oss.test"
 )
 
-// needs looks for programs that a test drives. Where one is missing the test fails,
-// or is skipped if that is allowed.
-func needs(t *testing.T, programs map[string]string) {
-	t.Helper()
-	for program, pack := range programs {
-		if _, err := exec.LookPath(program); err == nil {
-			continue
-		}
-		if os.Getenv("TANDEM_ALLOW_SKIP") == "1" {
-			t.Skipf("%s is missing: apt-get install %s", program, pack)
-		}
-		t.Fatalf("%s is missing: apt-get install %s", program, pack)
-	}
-}
-
-// A prepaid call through a real Kamailio is cut when the money is used up: the
-// second half of this test runs in a network of its own, where the call server
-// finds the names and ports it expects.
+// A prepaid call through a real Kamailio is cut when the money is used up. It runs in
+// a network of its own, where the call server finds the names and ports it expects.
 func TestPrepaidVoiceIsCut(t *testing.T) {
-	needs(t, map[string]string{"kamailio": "kamailio kamailio-ims-modules", "sipp": "sip-tester", "ip": "iproute2"})
-	if os.Getuid() != 0 {
-		t.Skip("a network of its own with names of its own needs root")
+	for program, pack := range map[string]string{"kamailio": "kamailio kamailio-ims-modules", "sipp": "sip-tester", "ip": "iproute2"} {
+		peertest.Need(t, program, pack)
 	}
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestVoiceInside$", "-test.v")
-			cmd.Env = append(os.Environ(), insideNetwork+"="+engine.String(), "TANDEM_TEST_POSTGRES=")
-			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-			var out bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &out, &out
-			runtime.LockOSThread() // Pdeathsig follows the thread that started the process
-			defer runtime.UnlockOSThread()
-			if err := cmd.Run(); err != nil || !bytes.Contains(out.Bytes(), []byte("--- PASS: TestVoiceInside")) {
-				t.Errorf("%v\n%s", err, out.String())
+			if peertest.Inside(t, "TANDEM_TEST_POSTGRES=") { // the server outside is out of reach
+				cutByCharging(t, engine)
 			}
 		})
 	}
@@ -82,16 +57,7 @@ func (m *ims) file(name, text string) string {
 	return path
 }
 
-// TestVoiceInside is the inner half of TestPrepaidVoiceIsCut.
-func TestVoiceInside(t *testing.T) {
-	name := os.Getenv(insideNetwork)
-	if name == "" {
-		t.Skip("part of TestPrepaidVoiceIsCut")
-	}
-	engine := store.SQLite
-	if name == store.Postgres.String() {
-		engine = store.Postgres
-	}
+func cutByCharging(t *testing.T, engine store.Dialect) {
 	dir := t.TempDir()
 	network(t, dir)
 	e := hlrtest.Start(t)

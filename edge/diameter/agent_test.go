@@ -1,7 +1,6 @@
 package diameter
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -10,49 +9,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"testing"
 	"time"
 
 	"tandem/edge/credit"
+	"tandem/edge/peertest"
 )
 
-// need looks for a program of another house. Where it is missing the test is skipped, but fails on a machine of continuous integration.
-func need(t *testing.T, program, pack string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err == nil {
-		return
-	}
-	if os.Getenv("CI") == "true" && os.Getenv("TANDEM_ALLOW_SKIP") != "1" {
-		t.Fatalf("%s is missing: apt-get install %s", program, pack)
-	}
-	t.Skipf("%s is missing: apt-get install %s", program, pack)
-}
-
-const inside = "TANDEM_DIAMETER_INSIDE"
-
-// TestAgent runs the tests behind a real agent in a network of their own, since the agent takes every address it finds.
-func TestAgent(t *testing.T) {
-	need(t, "freeDiameterd", "freediameterd freediameter-extensions")
-	need(t, "ip", "iproute2")
-	own := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if os.Getuid() != 0 {
-		own.Cloneflags |= syscall.CLONE_NEWUSER
-		own.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-		own.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestInsideNetwork$", "-test.v")
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.SysProcAttr = own
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	runtime.LockOSThread() // Pdeathsig follows the thread that started the process
-	defer runtime.UnlockOSThread()
-	if err := cmd.Run(); err != nil || !bytes.Contains(out.Bytes(), []byte("--- PASS: TestInsideNetwork")) {
-		t.Errorf("%v\n%s", err, out.String())
-	}
-}
+func need(t *testing.T, program, pack string) { peertest.Need(t, program, pack) }
 
 const agentHost, agentAddress = "dra.oss.test", "10.38.0.1"
 
@@ -183,10 +148,12 @@ func dialAgent(t *testing.T, change func(*ClientConfig)) *Client {
 	return c
 }
 
-// TestInsideNetwork is run by TestAgent in its own network.
-func TestInsideNetwork(t *testing.T) {
-	if os.Getenv(inside) == "" {
-		return // TestAgent runs it
+// TestAgent runs behind a real agent in a network of its own, since the agent takes every address it finds.
+func TestAgent(t *testing.T) {
+	need(t, "freeDiameterd", "freediameterd freediameter-extensions")
+	need(t, "ip", "iproute2")
+	if !peertest.Inside(t) {
+		return
 	}
 	run(t, "ip", "link", "set", "lo", "up")
 	run(t, "ip", "address", "add", agentAddress+"/32", "dev", "lo")

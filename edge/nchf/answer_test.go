@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"tandem/edge/credit"
+	"tandem/edge/peertest"
 )
 
 func TestResultsAsStatusAndCause(t *testing.T) {
@@ -148,10 +149,7 @@ func TestOverloadRefusesCreatesFirst(t *testing.T) {
 // TestCurl lets a foreign HTTP/2 stack (nghttp2) walk a session.
 func TestCurl(t *testing.T) {
 	t.Parallel()
-	curl, err := exec.LookPath("curl")
-	if err != nil {
-		t.Skip("curl is not installed")
-	}
+	curl := peertest.Need(t, "curl", "curl")
 	l := newLedger()
 	h := serve(t, Config{}, l)
 	run := func(body, url string) string {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"tandem/edge/credit"
+	"tandem/edge/peertest"
 )
 
 // tap passes connections on to a server and writes down what goes by, as a file of packets: raw IPv4 with TCP.
@@ -111,9 +112,7 @@ func (p *tap) tshark(t *testing.T, args ...string) string {
 // TestTshark lets another decoder read what our two ends and net/http say to each other.
 func TestTshark(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("tshark"); err != nil {
-		t.Skip("tshark is not installed")
-	}
+	peertest.Need(t, "tshark", "tshark")
 	h := serve(t, Config{}, newLedger())
 	p := newTap(t, h.addr)
 	c, err := Dial(t.Context(), p.Addr().String(), ClientConfig{Consumer: "smf-1", Notify: "http://smf.example/cb"})

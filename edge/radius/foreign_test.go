@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"tandem/edge/credit"
+	"tandem/edge/peertest"
 	"tandem/edge/radius"
 )
 
 // radclient runs FreeRADIUS' client with one request and returns what it prints. It asks for ten seconds, unless flags say otherwise.
 func radclient(t *testing.T, name, address, kind, key, attributes string, flags ...string) string {
 	t.Helper()
-	path := program(t, name, "freeradius-utils")
+	path := peertest.Need(t, name, "freeradius-utils")
 	keys := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(keys, []byte(key+"\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package radius_test
 import (
 	"encoding/binary"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -252,20 +251,6 @@ func dial(t testing.TB, address string, change ...func(*radius.ClientConfig)) *r
 	}
 	t.Cleanup(func() { k.Close() })
 	return k
-}
-
-// program is a foreign peer. Where it is not installed the test is skipped, but never where CI=true says that everything is there.
-func program(t *testing.T, name, packaged string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is missing: apt-get install %s", name, packaged)
-	}
-	t.Skipf("%s is missing: apt-get install %s", name, packaged)
-	return ""
 }
 
 // eventually polls what has to become true.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"tandem/edge/peertest"
 	"tandem/edge/radius"
 )
 
@@ -55,7 +56,7 @@ func (c *capture) ask(w wired, port uint16, request []byte) radius.Packet {
 
 // Wireshark reads all that we send, checks the authenticators with the shared secret, and finds nothing malformed.
 func TestWiresharkReadsUs(t *testing.T) {
-	shark := program(t, "tshark", "tshark")
+	shark := peertest.Need(t, "tshark", "tshark")
 	b := setup(t)
 	b.users.give(fullProfile)
 	var c capture
