@@ -88,6 +88,7 @@ type App struct {
 	chf      *nchf.Server
 	chfAddr  string
 	radius   *radius.Server
+	toNAS    toNAS
 
 	handler http.Handler
 	metrics *metrics

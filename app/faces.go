@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -107,7 +108,31 @@ func (a *App) openFaces(key []byte) (err error) {
 		}
 		a.clients[credit.Nchf] = a.chf
 	}
+	if a.Faces.RADIUS != nil {
+		a.clients[credit.RADIUS] = &a.toNAS
+	}
 	return nil
+}
+
+// toNAS is the way back to gateways, which opens when charging has started already.
+type toNAS struct {
+	at atomic.Pointer[radius.Dynamic]
+}
+
+func (n *toNAS) Reauthorise(peer, session, back []byte, groups []uint32, done func(credit.Outcome)) {
+	if d := n.at.Load(); d != nil {
+		d.Reauthorise(peer, session, back, groups, done)
+		return
+	}
+	done(credit.NoAnswer)
+}
+
+func (n *toNAS) Abort(peer, session, back []byte, cause credit.Cause, done func(credit.Outcome)) {
+	if d := n.at.Load(); d != nil {
+		d.Abort(peer, session, back, cause, done)
+		return
+	}
+	done(credit.NoAnswer)
 }
 
 func (n *NchfFace) config(a *App, key []byte) nchf.Config {
@@ -134,7 +159,7 @@ func (a *App) startRADIUS() (err error) {
 	if err != nil {
 		return fmt.Errorf("radius: %w", errors.Join(err, a.radius.Close()))
 	}
-	a.clients[credit.RADIUS] = back
+	a.toNAS.at.Store(back)
 	a.push(func() {
 		if err := errors.Join(back.Close(), a.radius.Close()); err != nil {
 			a.Log.Warn("radius", "error", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -84,6 +85,15 @@ func (w *world) start() {
 			w.Error(err)
 		}
 	})
+}
+
+// again ends the node in good order and starts another.
+func (w *world) again() {
+	w.Helper()
+	if err := errors.Join(w.room.Idle(w.Context()), w.room.Stop(w.Context())); err != nil {
+		w.Fatal(err)
+	}
+	w.start()
 }
 
 func (w *world) serve() {

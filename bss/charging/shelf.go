@@ -50,9 +50,13 @@ type limit struct {
 
 // plan is what a product on an offering gets: the number of its tariff plan and what
 // is given with it.
+//
+// What was sold stays as it was sold: another price is another plan, for who buys
+// from then on. Who has the old one gets the new one by an order.
 type plan struct {
 	Number   int64       `json:"-"`
 	Offering string      `json:"offering"`
+	Prices   string      `json:"prices"` // digest of its tariff
 	Currency string      `json:"currency"`
 	Mode     core.Mode   `json:"mode"`
 	Credit   int64       `json:"credit"`
@@ -404,7 +408,7 @@ func (t terms) plan(tx *store.Tx, offering string, tariff *rating.Plan, allowanc
 	if currency == "" {
 		currency = "EUR"
 	}
-	p := &plan{Offering: offering, Currency: currency, Zone: tariff.Zone}
+	p := &plan{Offering: offering, Prices: digest(tariff), Currency: currency, Zone: tariff.Zone}
 	switch t.Mode {
 	case "", "prepaid":
 	case "postpaid":

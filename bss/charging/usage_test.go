@@ -143,3 +143,26 @@ func (w *world) print(id, amount string, count int) (pins []string) {
 	}
 	return pins
 }
+
+// A price that changes holds for lines sold from then on; what was sold keeps the price
+// it was sold at, on a node that starts anew as well.
+func TestAPriceHoldsForWhatIsSoldAfterIt(t *testing.T) {
+	each(t, func(w *world) {
+		w.sell("mno", "old", "prepaid", "491510001")
+		patch := `{"price":{"unit":"EUR","value":0.02}}`
+		if a := w.do("mno/user:shop", "PATCH", "/tmf-api/productCatalogManagement/v4/productOfferingPrice/data", patch); a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		w.sell("mno", "new", "prepaid", "491510003")
+		for _, name := range []string{"first", "second"} {
+			w.eats("491510001", name+"-old", 1<<20)
+			w.eats("491510003", name+"-new", 1<<20)
+			if name == "first" {
+				w.again()
+			}
+		}
+		if old, fresh := w.left("old.1"), w.left("new.1"); old != "-0.02" || fresh != "-0.04" {
+			t.Errorf("the old line has %s, the new one %s", old, fresh)
+		}
+	})
+}
