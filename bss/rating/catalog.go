@@ -31,10 +31,13 @@ import (
 //	"tandem:rating": {"match": {"service": "voice", "network": "home"}, "class": "voice.home", "price": {"block": {"first": 60, "step": 1}}}
 //
 // On a price of type allowance it is what else there is to say of an Allowance;
-// amount and units are its unitOfMeasure, the period its recurringChargePeriodType:
+// amount and units are its unitOfMeasure, the period its recurringChargePeriodType,
+// and price is what each period costs:
 //
 //	"priceType": "allowance", "unitOfMeasure": {"amount": 20, "units": "GB"}, "recurringChargePeriodType": "month",
 //	"tandem:rating": {"classes": ["data.home"], "rollover": {"percent": 50, "maxCycles": 1}}
+//
+// docs/tariffs.md has an example of each thing that can be said.
 const Attribute = "tandem:rating"
 
 // allowanceDoc is the Attribute of an allowance.
@@ -45,6 +48,8 @@ type allowanceDoc struct {
 	MemberCap uint64         `json:"memberCap,omitzero"`
 	Validity  civil.Duration `json:"validity,omitzero"`
 	FirstUse  bool           `json:"firstUse,omitzero"`
+	Grace     civil.Duration `json:"grace,omitzero"`
+	Ahead     civil.Duration `json:"ahead,omitzero"`
 	Prorate   bool           `json:"prorate,omitzero"`
 	Notify    []int          `json:"notify,omitzero"`
 	Rollover  *Rollover      `json:"rollover,omitzero"`
@@ -283,13 +288,16 @@ func allowanceOf(p *catalog.ProductOfferingPrice) (Allowance, error) {
 		return Allowance{}, err
 	}
 	a := Allowance{ID: p.ID, Name: p.Name, Classes: doc.Classes, Priority: doc.Priority, Shared: doc.Shared, MemberCap: doc.MemberCap,
-		Validity: doc.Validity, FirstUse: doc.FirstUse, Prorate: doc.Prorate, Notify: doc.Notify, Rollover: doc.Rollover, FairUse: doc.FairUse}
+		Validity: doc.Validity, FirstUse: doc.FirstUse, Grace: doc.Grace, Ahead: doc.Ahead, Prorate: doc.Prorate, Notify: doc.Notify, Rollover: doc.Rollover, FairUse: doc.FairUse}
 	var err error
 	if a.Unit, a.Amount, err = allowed(p); err != nil {
 		return a, err
 	}
 	if unit, count, ok := p.Period(); ok {
 		a.Renew = every(unit, int(count))
+	}
+	if p.Price != nil && a.Unit != unitMoney && Rates(p) { // of money it is the amount itself
+		a.Price = p.Price.Nano
 	}
 	return a, a.check()
 }
@@ -324,28 +332,6 @@ func every(unit string, count int) civil.Duration {
 		return civil.Duration{Months: 12 * count}
 	}
 	return civil.Duration{Months: count}
-}
-
-func (a *Allowance) check() error {
-	once := a.Renew == civil.Duration{}
-	switch r := a.Rollover; {
-	case r != nil && once:
-		return invalid("rollover is for an allowance with a recurringChargePeriodType")
-	case r != nil && r.Percent > 100:
-		return invalid("rollover: %d percent is more than all", r.Percent)
-	case a.MemberCap != 0 && !a.Shared:
-		return invalid("memberCap is for a shared allowance")
-	case a.FirstUse && a.Validity == civil.Duration{}:
-		return invalid("firstUse needs a validity")
-	case a.FairUse != nil && (a.FairUse.Units == 0 || a.FairUse.Counter == "" || a.FairUse.Status == ""):
-		return invalid("fairUse needs units, counter and status")
-	case slices.ContainsFunc(a.Notify, func(n int) bool { return n == 0 || n > 100 }):
-		return invalid("notify: percentages are from 1 to 100")
-	}
-	if r := a.Rollover; r != nil {
-		r.Percent, r.MaxCycles = cmp.Or(r.Percent, 100), cmp.Or(r.MaxCycles, 1)
-	}
-	return nil
 }
 
 // known refuses an allowance for classes that no rule of the plan has: it could

@@ -117,6 +117,32 @@ func TestFromCatalogRefuses(t *testing.T) {
 		"120 percent is more than all":     extra(minutes, `{"rollover": {"percent": 120}}`),
 		"percentages are from 1 to 100":    extra(minutes, `{"notify": [0]}`),
 		`for the class "gone", which no`:   extra(minutes, `{"classes": ["gone"]}`),
+		"cannot take 7000 of 6000":         extra(minutes, `{"shared": true, "memberCap": 7000}`),
+		"steps rise; 5 units":              extra(minutes, `{"fairUse": {"units": 5, "counter": "c", "status": "slow", "steps": [{"units": 5, "status": "slower"}]}}`),
+		`it is "slow" before and after`:    extra(minutes, `{"fairUse": {"units": 5, "counter": "c", "status": "slow", "steps": [{"units": 9, "status": "slow"}]}}`),
+		"percentages rise":                 extra(minutes, `{"notify": [80, 50]}`),
+		"at most 7 percentages":            extra(minutes, `{"notify": [1, 2, 3, 4, 5, 6, 7, 8]}`),
+		"leave validity and firstUse out":  extra(minutes, `{"validity": "P30D"}`),
+		"grace is for an allowance with a": extra(minutes, `{"grace": "P7D"}`),
+		"told of the end before the begin": extra(minutes, `{"ahead": "P28D"}`),
+		"ahead is for an allowance that": func(s *shelf) {
+			s.Prices[minutes].RecurringChargePeriodType = ""
+			extra(minutes, `{"ahead": "P1D"}`)(s)
+		},
+		"needs grace: how long": func(s *shelf) { s.Prices[minutes].Price = s.Prices[1].Price },
+		"sell one that is given once by": func(s *shelf) {
+			s.Prices[minutes].Price = s.Prices[1].Price
+			s.Prices[minutes].RecurringChargePeriodType = ""
+		},
+		"prorate is for an allowance with": func(s *shelf) {
+			s.Prices[minutes].RecurringChargePeriodType = ""
+			extra(minutes, `{"prorate": true}`)(s)
+		},
+		"a month has no fixed length": func(s *shelf) {
+			s.Prices[minutes].RecurringChargePeriodType = ""
+			extra(minutes, `{"firstUse": true, "validity": "P1M"}`)(s)
+		},
+		"units are more than an account": unit(minutes, "1000000000000000", "h"),
 		"rollover is for an allowance with": func(s *shelf) {
 			s.Prices[minutes].RecurringChargePeriodType = ""
 			extra(minutes, `{"rollover": {}}`)(s)
