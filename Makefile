@@ -5,13 +5,15 @@
 
 LISTEN ?= 127.0.0.1:8080
 DATA   ?= ./var/demo
+# The protocols by which network elements reach charging; empty: none.
+FACES  ?= app/demo/faces.json
 # Stamp the commit into the binary where git can tell it.
 VCS    := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 
 .PHONY: run test check build fmt race setup clean
 
 run: build
-	./bin/tandem demo --data $(DATA) --listen $(LISTEN)
+	./bin/tandem demo --data $(DATA) --listen $(LISTEN) $(if $(FACES),--faces $(FACES))
 
 build:
 	@command -v go >/dev/null || { echo "Go is missing: https://go.dev/dl (the version stands in go.mod)"; exit 1; }
