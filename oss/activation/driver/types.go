@@ -6,6 +6,16 @@ import "slices"
 // packet service, "true" or "false"). Secrets: k and opc (32 hexadecimal digits each), both or neither.
 const HLRSubscriber = "hlrSubscriber"
 
+// RADIUSUser is a line's login at an access server. Key: the user name. Attributes: ipv4 (what it is told as its address, empty for
+// whatever the gateway gives), profile (name of the gateway's own filter, empty for none), down and up (kbit/s to and from the user; 0: the gateway's
+// own), slowDown and slowUp (the same while nothing is left to use), empty (what happens then: "throttle" or "disconnect") and enabled
+// ("true" or "false"). Secret: password.
+const RADIUSUser = "radiusUser"
+
+// DHCPReservation keeps an address for one client of a DHCP server. Key: the IPv4 address. Attributes: login (what the client calls
+// itself in the client identifier, RFC 2132 9.14, behind an octet of zero).
+const DHCPReservation = "dhcpReservation"
+
 // Type is what callers may know about a type of resource without knowing the element.
 type Type struct {
 	Key        string            // what the key is, in the trade's words
@@ -23,6 +33,17 @@ var Types = map[string]Type{
 		Secrets:    []string{"k", "opc"},
 		InService:  map[string]string{"cs": "true", "ps": "true"},
 		Suspended:  map[string]string{"cs": "false", "ps": "false"},
+	},
+	RADIUSUser: {
+		Key:        "user name",
+		Attributes: []string{"ipv4", "profile", "down", "up", "slowDown", "slowUp", "empty", "enabled"},
+		Secrets:    []string{"password"},
+		InService:  map[string]string{"enabled": "true"},
+		Suspended:  map[string]string{"enabled": "false"},
+	},
+	DHCPReservation: {
+		Key:        "IPv4 address",
+		Attributes: []string{"login"},
 	},
 }
 

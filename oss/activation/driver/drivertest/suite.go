@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -297,8 +298,10 @@ func losesAll(b *bench) {
 	for _, s := range b.steps(1)[:2] {
 		for _, n := range []int{1, 2, 4, 5} {
 			b.ensure(b.open(1), s.from)
+			var fired atomic.Bool
 			b.Inject(func(i int) Fault {
 				if i >= n {
+					fired.Store(true)
 					return Fault{Action: LoseReply}
 				}
 				return Fault{}
@@ -307,6 +310,12 @@ func losesAll(b *bench) {
 			ctx, cancel := context.WithTimeout(b.ctx, 4*patience)
 			_, err := d.Ensure(ctx, s.to)
 			cancel()
+			if !fired.Load() { // done with fewer commands
+				b.must(err)
+				b.must(d.Close())
+				b.Inject(nil)
+				continue
+			}
 			b.class(err, driver.Transient, driver.Unknown)
 			b.must(d.Close())
 			b.Inject(nil)
@@ -578,7 +587,7 @@ func closes(b *bench) {
 			})
 		}
 		wg.Wait()
-		if owned(b.t, label) < 2 {
+		if !b.Resident && owned(b.t, label) < 2 {
 			b.t.Error("the driver keeps no connection open, or its goroutines cannot be counted")
 		}
 		b.must(d.Close())
