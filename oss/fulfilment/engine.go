@@ -45,12 +45,20 @@ type Engine struct {
 	db       *store.DB
 	elements Elements
 	keys     Opener
+	made     map[string]func(key string) (map[string]driver.Secret, error)
 	log      *slog.Logger
+}
+
+// Make says how the secrets of entries of a type are made that no card of the stock
+// has: from the key that the element knows the entry by. It is called before the
+// runner starts.
+func (e *Engine) Make(typ string, secrets func(key string) (map[string]driver.Secret, error)) {
+	e.made[typ] = secrets
 }
 
 // NewEngine prepares the engine and gives its jobs to the runner.
 func NewEngine(db *store.DB, runner *work.Runner, elements Elements, keys Opener, log *slog.Logger, concurrency int) *Engine {
-	e := &Engine{db: db, elements: elements, keys: keys, log: log}
+	e := &Engine{db: db, elements: elements, keys: keys, log: log, made: map[string]func(string) (map[string]driver.Secret, error){}}
 	runner.Handle(taskJob, work.Options{Concurrency: concurrency, MaxAttempts: maxAttempts}, e.run)
 	runner.Handle(startJob, work.Options{Concurrency: 1, MaxAttempts: maxAttempts}, e.start)
 	runner.Handle(dateJob, work.Options{Concurrency: 1, MaxAttempts: maxAttempts}, e.dateReached)
@@ -138,7 +146,13 @@ func (e *Engine) perform(ctx context.Context, scope store.Scope, job *work.Job, 
 
 // secretsOf opens the keys that an intent needs.
 func (e *Engine) secretsOf(tx *store.Tx, in Intent) (map[string]driver.Secret, error) {
-	if in.Keys == "" || in.Absent {
+	if in.Absent {
+		return nil, nil
+	}
+	if secrets := e.made[in.Type]; secrets != nil {
+		return secrets(in.Key)
+	}
+	if in.Keys == "" {
 		return nil, nil
 	}
 	sim, err := inventory.SIMOf(tx, in.Keys)

@@ -136,7 +136,9 @@ type elementKind struct {
 
 // elementKinds are the resources that live on network elements.
 var elementKinds = map[string]elementKind{
-	driver.HLRSubscriber: {key: "imsi", secrets: "iccid", unique: "msisdn"},
+	driver.HLRSubscriber:   {key: "imsi", secrets: "iccid", unique: "msisdn"},
+	driver.RADIUSUser:      {key: "login", unique: "ipv4"},
+	driver.DHCPReservation: {key: "ipv4", unique: "login"},
 }
 
 const elementPrefix = "element/"
