@@ -39,7 +39,7 @@ func (a *App) openCharging(ctx context.Context, key []byte) error {
 		return err
 	}
 	a.clients = map[credit.Face]credit.Client{}
-	a.Charging = charging.New(charging.Config{DB: a.DB, Journal: at, Holder: holder, Address: a.Listen, Tenants: a.tenants,
+	a.Charging = charging.New(charging.Config{DB: a.DB, Journal: at, Holder: holder, Address: a.Listen, Tenants: a.tenants, Host: a.host,
 		Lease: a.Lease, Queue: a.ChargingQueue, Clock: a.Clock, Log: a.Log, Clients: a.clients, PINKey: derived(key, "charging: PINs of vouchers")})
 	a.mediator = charging.NewMediator(a.Charging, charging.MediationConfig{Feeds: a.Faces.Feeds, Streams: a.Faces.Streams})
 	return a.openFaces(key)
@@ -60,6 +60,19 @@ func (a *App) tenants(ctx context.Context) ([]string, error) {
 		names[i] = t.ID
 	}
 	return names, err
+}
+
+// host is the tenant that keeps the usage of nobody: the oldest of those that own a
+// network; "" if there is none yet.
+func (a *App) host(ctx context.Context) (id string, err error) {
+	all, err := access.Tenants(ctx, a.DB)
+	var since time.Time
+	for _, t := range all {
+		if t.Role == "host" && (id == "" || t.CreatedAt.Before(since)) {
+			id, since = t.ID, t.CreatedAt
+		}
+	}
+	return id, err
 }
 
 func (a *App) startCharging(ctx context.Context) error {

@@ -207,7 +207,7 @@ func TestTransferSurvivesKill(t *testing.T) {
 // prepare makes two lines with money, and leaves the store.
 func (e errand) prepare(t *testing.T) {
 	t.Helper()
-	w := &world{T: t}
+	w := &world{T: t, tenants: []string{"mno", "rival"}, host: "mno"}
 	var err error
 	if w.db, w.journal, err = e.open(t.Context(), nil); err != nil {
 		t.Fatal(err)

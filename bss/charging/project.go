@@ -59,6 +59,7 @@ type projected struct {
 	commands []int64
 	notices  []noticeRow
 	lost     []lostRow
+	posted   posted
 }
 
 type usageRow struct {
@@ -116,6 +117,7 @@ type lostRow struct {
 	lost   core.Lost
 	shard  int
 	record uint64
+	place  int // in the record
 	at     int64
 }
 
@@ -163,7 +165,7 @@ func (r *Room) projectSome(ctx context.Context) (more bool, err error) {
 }
 
 // cursors are how far the tenants are, by number. Number 0 is usage of nobody,
-// which the first tenant, the host, keeps.
+// which the host keeps.
 type cursors struct {
 	at map[uint32]int64
 }
@@ -187,32 +189,64 @@ func (r *Room) catchUp(ctx context.Context) error {
 	if r.cursors.at == nil {
 		r.cursors.at = map[uint32]int64{}
 	}
-	for i, name := range tenants {
+	for _, name := range tenants {
 		number := r.tenantNumber(name)
-		if i == 0 && r.host == "" {
-			r.host = name
+		if _, known := r.cursors.at[number]; known || number == 0 {
+			continue
 		}
-		for _, n := range []uint32{number, 0} {
-			if _, known := r.cursors.at[n]; known || n == 0 && name != r.host || n == number && number == 0 {
-				continue
-			}
-			at, err := r.cursor(ctx, name, n)
-			if err != nil {
-				return err
-			}
-			r.cursors.at[n] = at
-		}
-	}
-	return nil
-}
-
-// cursor is how far a tenant has been projected.
-func (r *Room) cursor(ctx context.Context, tenant string, number uint32) (at int64, err error) {
-	err = r.DB.Write(ctx, store.Scope{Tenant: tenant, Actor: actor}, func(tx *store.Tx) error {
-		if _, err := tx.Exec("INSERT INTO charging_cursor (tenant, part, seq) VALUES ($1, $2, 0) ON CONFLICT (tenant, part) DO NOTHING", min(number, 1)); err != nil {
+		if r.cursors.at[number], err = r.cursor(ctx, name, 1, 0); err != nil {
+			delete(r.cursors.at, number)
 			return err
 		}
-		return tx.Row("SELECT seq FROM charging_cursor WHERE tenant = $1 AND part = $2", min(number, 1)).Scan(&at)
+	}
+	if _, known := r.cursors.at[0]; known {
+		return nil
+	}
+	return r.catchUpHost(ctx, tenants)
+}
+
+// catchUpHost reads how far the usage of nobody is. A host that has none of it yet
+// goes on from where another tenant left it.
+func (r *Room) catchUpHost(ctx context.Context, tenants []string) (err error) {
+	switch {
+	case r.Host != nil:
+		r.host, err = r.Host(ctx)
+	case len(tenants) > 0:
+		r.host = tenants[0]
+	}
+	if err != nil || r.host == "" {
+		return err
+	}
+	done := int64(0)
+	for _, name := range tenants {
+		err := r.read(ctx, name, func(tx *store.Tx) error {
+			var at int64
+			err := tx.Row("SELECT seq FROM charging_cursor WHERE tenant = $1 AND part = 0").Scan(&at)
+			done = max(done, at)
+			return err
+		})
+		if err != nil && err != store.ErrNotFound {
+			return err
+		}
+	}
+	at, err := r.cursor(ctx, r.host, 0, done)
+	if err == nil {
+		r.cursors.at[0] = at
+	}
+	return err
+}
+
+const openCursor = `INSERT INTO charging_cursor (tenant, part, seq) VALUES ($1, $2, $3)
+	ON CONFLICT (tenant, part) DO UPDATE SET seq = CASE WHEN charging_cursor.seq < $3 THEN $3 ELSE charging_cursor.seq END`
+
+// cursor is how far a part of a tenant has been projected, but no less than what is
+// known to be done.
+func (r *Room) cursor(ctx context.Context, tenant string, part, done int64) (at int64, err error) {
+	err = r.DB.Write(ctx, store.Scope{Tenant: tenant, Actor: actor}, func(tx *store.Tx) error {
+		if _, err := tx.Exec(openCursor, part, done); err != nil {
+			return err
+		}
+		return tx.Row("SELECT seq FROM charging_cursor WHERE tenant = $1 AND part = $2", part).Scan(&at)
 	})
 	return at, err
 }
@@ -220,7 +254,7 @@ func (r *Room) cursor(ctx context.Context, tenant string, number uint32) (at int
 // take sorts out what a record says.
 func (p *projected) take(rec *core.Record, next func(*core.Move) bool, m *core.Move) {
 	account := numberOf(rec.Ref())
-	first := len(p.subs)
+	first, lost := len(p.subs), len(p.lost)
 	for next(m) {
 		switch m.Op {
 		case core.MoveShut, core.MovePart:
@@ -229,6 +263,10 @@ func (p *projected) take(rec *core.Record, next func(*core.Move) bool, m *core.M
 			p.use(rec, account, &m.Session, "event")
 		case core.MoveDebit:
 			p.entry(rec, entryKey{account, m.ID, "usage", ""}, -m.Amount)
+		case core.MoveAccount:
+			account = numberOf(core.NewRef(rec.Shard, m.ID))
+		case core.MovePost:
+			p.posted.take(rec, account, &m.Posted)
 		case core.MoveCredit:
 			p.entry(rec, entryKey{account, m.ID, m.Why.String(), string(m.Text)}, m.Amount)
 		case core.MoveSubscriber:
@@ -245,7 +283,7 @@ func (p *projected) take(rec *core.Record, next func(*core.Move) bool, m *core.M
 		case core.MoveNotice:
 			p.notices = append(p.notices, noticeRow{account, m.Flag, m.ID, m.Owner, m.Bit, rec.At})
 		case core.MoveSuspense:
-			p.lost = append(p.lost, lostRow{m.Lost, rec.Shard, rec.N, rec.At})
+			p.lost = append(p.lost, lostRow{m.Lost, rec.Shard, rec.N, len(p.lost) - lost, rec.At})
 		}
 	}
 }
@@ -318,7 +356,7 @@ const (
 	addUsage = `INSERT INTO charging_usage (tenant, account, subscriber, service, session, part, cause, rating_group, tariff, rate, seconds, octets, octets_in,
 		octets_out, events, money, called, network, first_at, last_at, shard, record, at)`
 	addEntry    = "INSERT INTO charging_entry (tenant, account, bucket, against, amount, ref, shard, record, at)"
-	addSuspense = "INSERT INTO charging_suspense (tenant, reason, state, doc, shard, record, at)"
+	addSuspense = "INSERT INTO charging_suspense (tenant, reason, state, doc, shard, record, place, at)"
 )
 
 func (p *projected) write(tx *store.Tx, r *Room) error {
@@ -329,6 +367,7 @@ func (p *projected) write(tx *store.Tx, r *Room) error {
 			int64(g.Tariff), int64(g.Rate), int64(g.Total.Seconds), int64(g.Total.Total), int64(g.Total.Input), int64(g.Total.Output), int64(g.Total.Events),
 			g.Total.Money, text(u.session.Called), int64(u.session.PLMN), u.firstAt, u.lastAt, u.shard, int64(u.record), u.at)
 	}
+	p.posted.write(tx)
 	for _, k := range p.order {
 		if e := p.entries[k]; e.amount != 0 {
 			tx.Insert(addEntry, k.account, int64(k.bucket), k.against, e.amount, k.ref, e.shard, int64(e.record), e.at)
@@ -340,7 +379,7 @@ func (p *projected) write(tx *store.Tx, r *Room) error {
 		if err != nil {
 			return err
 		}
-		tx.Insert(addSuspense, l.lost.Reason.String(), "open", string(doc), l.shard, int64(l.record), l.at)
+		tx.Insert(addSuspense, l.lost.Reason.String(), "open", string(doc), l.shard, int64(l.record), l.place, l.at)
 	}
 	for _, n := range p.commands {
 		tx.Queue("UPDATE charging_command SET state = 'done', ended_at = $3 WHERE tenant = $1 AND number = $2", n, store.Micros(tx.Now()))

@@ -45,6 +45,8 @@ type world struct {
 	url         string
 	facts       chan fact.BalanceChanged
 	crossed     chan fact.ThresholdCrossed
+	tenants     []string
+	host        string // that keeps the usage of nobody
 }
 
 var kinds = slices.Concat(party.Kinds(), catalog.Kinds(), subscription.Kinds(), charging.Kinds())
@@ -56,7 +58,8 @@ func each(t *testing.T, f func(w *world)) {
 		if err := tmf.Migrate(t.Context(), db, kinds); err != nil {
 			t.Fatal(err)
 		}
-		w := &world{T: t, db: db, journal: db, facts: make(chan fact.BalanceChanged, 100), crossed: make(chan fact.ThresholdCrossed, 100)}
+		w := &world{T: t, db: db, journal: db, facts: make(chan fact.BalanceChanged, 100), crossed: make(chan fact.ThresholdCrossed, 100),
+			tenants: []string{"mno", "rival"}, host: "mno"}
 		if db.Dialect() == store.SQLite {
 			w.journal = storetest.Open(t, store.SQLite)
 		}
@@ -75,7 +78,8 @@ func each(t *testing.T, f func(w *world)) {
 func (w *world) start() {
 	w.Helper()
 	w.room = charging.New(charging.Config{DB: w.db, Journal: w.journal, Holder: tmf.NewID(), Address: "here", Lease: time.Second, PINKey: []byte("a key for tests"),
-		Tenants: func(context.Context) ([]string, error) { return []string{"mno", "rival"}, nil }, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		Tenants: func(context.Context) ([]string, error) { return w.tenants, nil }, Host: func(context.Context) (string, error) { return w.host, nil },
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err := w.room.Start(w.Context()); err != nil {
 		w.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tandem/bss/catalog"
 	"tandem/bss/charging/core"
 	"tandem/edge/credit"
 	"tandem/kit/journal"
@@ -28,6 +29,7 @@ func Kinds() []tmf.Mounted {
 }
 
 func init() { // hooks refer back to their kinds
+	catalog.AskBeforeLaunch(judge)
 	Buckets.Rows.Complete, Balances.Rows.Complete = completeBuckets, completeBalances
 	for k, post := range map[*actionKind]func(*store.Tx, *BalanceAction) error{&TopUps: postTopUp, &Adjustments: postAdjust, &Transfers: postTransfer, &Reservations: postReserve} {
 		k.OnPost, k.OnPatch, k.OnDelete, k.Saved = post, patchAction(k), deleteAction(k), keepHistory(k)
@@ -47,6 +49,7 @@ type Config struct {
 	Holder  string    // of leases, unique per process start
 	Address string    // where other nodes reach this one
 	Tenants func(context.Context) ([]string, error)
+	Host    func(context.Context) (string, error) // the tenant that keeps the usage of nobody, "": there is none yet; nil: the first tenant
 	Lease   time.Duration
 	Queue   int
 	Clock   func() time.Time
@@ -70,7 +73,7 @@ type Room struct {
 	cursors cursors
 	upto    atomic.Int64 // position of the journal that all tenants have been projected to
 	brands  brands
-	host    string    // the tenant that keeps the usage of nobody
+	host    string    // the tenant that keeps the usage of nobody, as far as the projector knows
 	move    core.Move // of the projector
 	log     *slog.Logger
 }
@@ -84,7 +87,7 @@ func New(c Config) *Room {
 	r.shelves.known = map[int64]bool{}
 	r.journal = journal.New(c.Journal, "charging", journal.Options{Holder: c.Holder, Address: c.Address, Lease: c.Lease, Log: c.Log})
 	r.Engine = core.New(core.Config{Book: r.book, Journal: r.journal, Clock: c.Clock, Log: c.Log, Queue: c.Queue, Lease: c.Lease, Clients: c.Clients,
-		Durable: func(int64) { nudge(r.news) }})
+		Before: r.readShelves, Durable: func(int64) { nudge(r.news) }})
 	rooms.Store(c.DB, r)
 	return r
 }

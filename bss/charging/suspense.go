@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -64,22 +65,21 @@ func (m *Mediator) workSuspense(ctx context.Context) error {
 
 // suspended is a row of charging_suspense.
 type suspended struct {
-	number, shard, record, at int64
-	reason                    string
-	doc                       string
+	number, shard, record, place, at int64
+	reason                           string
+	doc                              string
 }
 
 // gather makes cases of new suspense rows, which are then handed over: their state
 // is recycled, and the case is what is worked on. Usage of files has its case from
-// mediation, with more in it. What a client reports again is the same case: it has
-// the same session, number and place in its request.
+// mediation, with more in it.
 func (m *Mediator) gather(ctx context.Context, tenant string) error {
 	for {
 		n := 0
 		err := m.write(ctx, tenant, func(tx *store.Tx) error {
-			rows, err := tx.Query("SELECT number, shard, record, at, reason, doc FROM charging_suspense WHERE tenant = $1 AND state = 'open' ORDER BY number LIMIT $2"+tx.Dialect().ForUpdate(), casesAtOnce)
+			rows, err := tx.Query("SELECT number, shard, record, place, at, reason, doc FROM charging_suspense WHERE tenant = $1 AND state = 'open' ORDER BY number LIMIT $2"+tx.Dialect().ForUpdate(), casesAtOnce)
 			found, err := store.Collect(rows, err, func(r store.Rows) (s suspended, err error) {
-				return s, r.Scan(&s.number, &s.shard, &s.record, &s.at, &s.reason, &s.doc)
+				return s, r.Scan(&s.number, &s.shard, &s.record, &s.place, &s.at, &s.reason, &s.doc)
 			})
 			if err != nil {
 				return err
@@ -94,25 +94,108 @@ func (m *Mediator) gather(ctx context.Context, tenant string) error {
 }
 
 func handOver(tx *store.Tx, found []suspended) error {
-	var cases []caseRow
-	part := int64(0)
-	for i, s := range found {
-		var l core.Lost
-		if err := json.Unmarshal([]byte(s.doc), &l); err != nil {
+	place := int64(0)
+	for i := range found {
+		s := &found[i]
+		if place++; i == 0 || found[i-1].shard != s.shard || found[i-1].record != s.record {
+			place = 0
+		}
+		if s.place < 0 { // written before places were kept
+			s.place = place
+		}
+		if err := handOverOne(tx, s); err != nil {
 			return fmt.Errorf("suspense %d: %w", s.number, err)
-		}
-		if l.At == 0 {
-			l.At = s.at // the client did not say when
-		}
-		if part++; i == 0 || found[i-1].shard != s.shard || found[i-1].record != s.record {
-			part = 0
-		}
-		if l.Face != credit.File {
-			cases = append(cases, caseRow{source: text(l.Peer), session: text(l.Session), number: int64(l.Number), part: part, reason: s.reason, doc: lostDoc(&l), at: l.At})
 		}
 		tx.Queue("UPDATE charging_suspense SET state = 'recycled' WHERE tenant = $1 AND number = $2", s.number)
 	}
-	return addCases(tx, cases)
+	if len(found) == 0 {
+		return nil
+	}
+	_, err := tx.Exec("DELETE FROM charging_reported WHERE tenant = $1 AND seen_at < $2", store.Micros(tx.Now().Add(-keepReported)))
+	return err
+}
+
+const keepReported = 30 * 24 * time.Hour // counters of sessions of nobody
+
+func handOverOne(tx *store.Tx, s *suspended) error {
+	var l core.Lost
+	if err := json.Unmarshal([]byte(s.doc), &l); err != nil {
+		return err
+	}
+	if l.Face == credit.File {
+		return nil
+	}
+	digest := int64(xxhash.Sum64String(fmt.Sprint(s.place, s.doc)))
+	if l.At == 0 {
+		l.At = s.at // the client did not say when
+	}
+	if l.Face == credit.RADIUS && (l.Reason == core.NoSubscriber || l.Reason == core.NoSession) {
+		if news, err := sinceLast(tx, &l); err != nil || !news {
+			return err
+		}
+	}
+	doc := lostDoc(&l)
+	body, err := marshal(&doc)
+	if err != nil {
+		return err
+	}
+	return keepCase(tx, s, &l, body, digest)
+}
+
+const (
+	sameCase = "SELECT count(*) FROM charging_case WHERE tenant = $1 AND source = $2 AND session = $3 AND record_number = $4 AND digest = $5"
+	lostCase = `INSERT INTO charging_case (tenant, source, session, record_number, part, reason, first_reason, state, doc, attempts, file, at, changed_at, digest)
+		VALUES ($1, $2, $3, $4, $5, $6, $6, 'open', $7, 0, 0, $8, $9, $10) ON CONFLICT (tenant, source, session, record_number, part) DO NOTHING`
+)
+
+// keepCase makes a case of a use. What a client reports again is the same case: it
+// has the same session, number, place in its request and content. Another use under
+// these names, from a client that does not number its requests, is told apart by
+// where it stands in the journal.
+func keepCase(tx *store.Tx, s *suspended, l *core.Lost, doc string, digest int64) error {
+	source, session := text(l.Peer), text(l.Session)
+	var known int64
+	if err := tx.Row(sameCase, source, session, int64(l.Number), digest).Scan(&known); err != nil || known > 0 {
+		return err
+	}
+	for _, part := range [...]int64{s.place, 1<<62 | s.record<<24 | s.shard<<16 | s.place} {
+		n, err := tx.Exec(lostCase, source, session, int64(l.Number), part, s.reason, doc, l.At, store.Micros(tx.Now()), digest)
+		if err != nil || n == 1 {
+			return err
+		}
+	}
+	return fmt.Errorf("charging: record %d of shard %d has two uses at place %d", s.record, s.shard, s.place)
+}
+
+const (
+	readReported = "SELECT seconds, octets_in, octets_out, at FROM charging_reported WHERE tenant = $1 AND source = $2 AND session = $3 AND rating_group = $4"
+	keepCounters = `INSERT INTO charging_reported (tenant, source, session, rating_group, seconds, octets_in, octets_out, at, seen_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (tenant, source, session, rating_group) DO UPDATE SET seconds = excluded.seconds, octets_in = excluded.octets_in,
+		octets_out = excluded.octets_out, at = excluded.at, seen_at = excluded.seen_at`
+)
+
+// sinceLast takes off a report of counters since the session began what the report
+// before it said, so that each case is a use of its own. news is false if nothing is
+// left: the report came before, or is older. Counters that went down begin anew.
+func sinceLast(tx *store.Tx, l *core.Lost) (news bool, err error) {
+	source, session := text(l.Peer), text(l.Session)
+	var seconds, in, out, at int64
+	err = tx.Row(readReported, source, session, int64(l.Group)).Scan(&seconds, &in, &out, &at)
+	if err != nil && err != store.ErrNotFound {
+		return false, err
+	}
+	if err == nil && l.At < at {
+		return false, nil
+	}
+	now := l.Totals
+	if now.Seconds >= uint64(seconds) && now.Input >= uint64(in) && now.Output >= uint64(out) {
+		l.Totals.Seconds -= uint64(seconds)
+		l.Totals.Input -= uint64(in)
+		l.Totals.Output -= uint64(out)
+		l.Totals.Total = l.Totals.Input + l.Totals.Output
+	}
+	_, err = tx.Exec(keepCounters, source, session, int64(l.Group), int64(now.Seconds), int64(now.Input), int64(now.Output), l.At, store.Micros(tx.Now()))
+	return l.Totals != (core.Totals{}), err
 }
 
 // lostDoc is what is known of usage that came by another face.
@@ -297,11 +380,10 @@ func (m *Mediator) recycleAll(ctx context.Context, tenant string) error {
 }
 
 func (m *Mediator) recycle(ctx context.Context, tenant string, found []Case) error {
-	w := m.newWindow(ctx, tenant, 0)
 	outcome := make([]string, len(found)) // each written by one flight; read after drain
-	w.ended = func(x *flight) {
+	w := m.newWindow(func(x *flight) {
 		outcome[x.at] = cmp.Or(reasonOf(&x.call.Answer, 0), "charged")
-	}
+	})
 	for i := range found {
 		x, err := w.free(ctx)
 		if err != nil {
