@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"tandem/fact"
-	"tandem/kit/fault"
 	"tandem/kit/outbox"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
@@ -321,11 +320,10 @@ func (it itemRow) ofResource() bool {
 func (it itemRow) progress(tx *store.Tx, state, reason string) error {
 	ofResource := it.ofResource()
 	if it.step == stepNothing { // it has no graph to tell by
-		_, err := ResourceOrders.Get(tx, it.order)
-		if err != nil && !fault.Is(err, fault.NotFound) {
+		var err error
+		if ofResource, err = isResourceOrder(tx, it.order); err != nil {
 			return err
 		}
-		ofResource = err == nil
 	}
 	if ofResource {
 		return progressResource(tx, it, state, reason)

@@ -32,26 +32,38 @@ func (e *Engine) start(ctx context.Context, job *work.Job) error {
 		if err := job.Finish(tx); err != nil {
 			return err
 		}
-		begins := false
 		tx.Queue("UPDATE fulfilment_item SET state = 'inProgress' WHERE tenant = $1 AND service_order = $2 AND state = 'pending'", job.Key)
-		_, err := ServiceOrders.Edit(tx, job.Key, func(so *ServiceOrder) error {
-			if so.State != Acknowledged {
-				return nil
-			}
-			begins = true
-			so.State, so.StartDate = InProgress, tx.Now()
-			for i := range so.ServiceOrderItem {
-				if it := &so.ServiceOrderItem[i]; it.State == Acknowledged {
-					it.State = InProgress
-				}
-			}
-			return nil
-		})
-		if err != nil || !begins {
+		ofResources, err := isResourceOrder(tx, job.Key)
+		if err != nil {
+			return err
+		}
+		begin := startServices
+		if ofResources {
+			begin = startResources
+		}
+		if begins, err := begin(tx, job.Key); err != nil || !begins {
 			return err
 		}
 		return completeIdle(tx, job.Key)
 	})
+}
+
+// startServices moves a service order to inProgress, unless it was cancelled
+// meanwhile.
+func startServices(tx *store.Tx, id string) (begins bool, err error) {
+	_, err = ServiceOrders.Edit(tx, id, func(so *ServiceOrder) error {
+		if begins = so.State == Acknowledged; !begins {
+			return nil
+		}
+		so.State, so.StartDate = InProgress, tx.Now()
+		for i := range so.ServiceOrderItem {
+			if it := &so.ServiceOrderItem[i]; it.State == Acknowledged {
+				it.State = InProgress
+			}
+		}
+		return nil
+	})
+	return begins, err
 }
 
 // dateReached raises a jeopardy alert on an order that is late.

@@ -7,6 +7,7 @@ import (
 	"tandem/kit/fault"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
+	"tandem/kit/work"
 	"tandem/oss/inventory"
 	"tandem/oss/spec"
 )
@@ -117,6 +118,7 @@ func init() {
 		if !ended(ro.State) {
 			return fault.Clash("notEnded", "The order is %s; cancel it first", ro.State)
 		}
+		work.Cancel(tx, startJob, ro.ID)
 		return ResourceOrders.Remove(tx, ro)
 	}
 	ResourceOrders.Saved = func(tx *store.Tx, old, ro *ResourceOrder) error {
@@ -159,18 +161,51 @@ func BeginResources(tx *store.Tx, ro *ResourceOrder) error {
 			return fault.At("orderItem "+ro.OrderItem[i].ID, err)
 		}
 	}
-	ro.State, so.State = InProgress, InProgress
-	ro.StartDate = tx.Now()
-	for i := range ro.OrderItem {
-		ro.OrderItem[i].State = InProgress
+	ro.State = Acknowledged
+	if !ro.RequestedStartDate.After(tx.Now()) {
+		ro.State, ro.StartDate = InProgress, tx.Now()
 	}
+	for i := range ro.OrderItem {
+		ro.OrderItem[i].State = ro.State
+	}
+	so.State = ro.State
 	if len(items) == 0 {
 		ro.State, ro.CompletionDate = Completed, tx.Now()
 	}
 	if err := ResourceOrders.Create(tx, ro); err != nil {
 		return err
 	}
-	return storeItems(tx, so, items)
+	if err := storeItems(tx, so, items); err != nil || ro.State != Acknowledged {
+		return err
+	}
+	return work.Enqueue(tx, startJob, ro.ID, nil, ro.RequestedStartDate)
+}
+
+// startResources moves a resource order whose day has come to inProgress, unless
+// it was cancelled meanwhile.
+func startResources(tx *store.Tx, id string) (begins bool, err error) {
+	_, err = ResourceOrders.Edit(tx, id, func(ro *ResourceOrder) error {
+		if begins = ro.State == Acknowledged; !begins {
+			return nil
+		}
+		ro.State, ro.StartDate = InProgress, tx.Now()
+		for i := range ro.OrderItem {
+			if it := &ro.OrderItem[i]; it.State == Acknowledged {
+				it.State = InProgress
+			}
+		}
+		return nil
+	})
+	return begins, err
+}
+
+// isResourceOrder says whether the order is one of TMF652.
+func isResourceOrder(tx *store.Tx, id string) (bool, error) {
+	_, err := ResourceOrders.Get(tx, id)
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // shadow is the order as the engine sees it: items with ids, actions and who

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tandem/edge/hlr"
 	"tandem/edge/lab"
@@ -210,4 +211,52 @@ func TestResourceOrdersThatCannotBeAreRefused(t *testing.T) {
 		empty := w.placeResources() // TMF652 does not require items
 		w.endsResources(empty.ID, fulfilment.Completed)
 	})
+}
+
+// An order for later holds what it reserved, and touches no element before its day.
+func TestAResourceOrderForLaterBeginsOnItsDay(t *testing.T) {
+	each(t, func(w *wing) {
+		day := w.db.Now().Add(40 * 24 * time.Hour).Truncate(time.Second)
+		kept := w.throughResources(addResource("1", "number", tmf.Text("msisdn", number(8)))).OrderItem[0].Resource.ID
+		later := func(items ...resourceItem) *resourceOrder {
+			o := do[resourceOrder](w, http.MethodPost, resourceOrders, &resourceOrder{OrderItem: items, RequestedStartDate: day})
+			if o.State != fulfilment.Acknowledged || !o.StartDate.IsZero() {
+				w.Errorf("the order is %s at first, begun %s", o.State, o.StartDate)
+			}
+			return o
+		}
+		entry := func() resourceItem {
+			return addResource("1", "entry", tmf.Text("imsi", imsi(4)), tmf.Text("iccid", iccid(4)), tmf.Text("msisdn", "46123"))
+		}
+		given := later(entry())
+		do[map[string]any](w, http.MethodPost, strings.TrimSuffix(resourceOrders, "resourceOrder")+"cancelResourceOrder",
+			&fulfilment.CancelResourceOrder{ResourceOrder: &tmf.Ref{ID: given.ID}})
+		w.endsResources(given.ID, fulfilment.Cancelled)
+		placed := later(entry(), addResource("2", "number"), onResource("3", "noChange", kept))
+		w.pass(39 * 24 * time.Hour)
+		w.idle()
+		early := do[resourceOrder](w, http.MethodGet, resourceOrders+"/"+placed.ID, nil)
+		if got := resourceStates(early); early.State != fulfilment.Acknowledged || !slices.Equal(got, []string{"acknowledged", "acknowledged", "acknowledged"}) {
+			w.Errorf("a day early the order is %s, its items %v", early.State, got)
+		}
+		w.has()
+		w.wantNumber(number(0), inventory.NumberReserved)
+		w.pass(24 * time.Hour)
+		o := w.endsResources(placed.ID, fulfilment.Completed)
+		if o.StartDate.Before(day) || o.CompletionDate.Before(day) {
+			w.Errorf("begun on %s, ended on %s, before %s", o.StartDate, o.CompletionDate, day)
+		}
+		w.has(imsi(4) + " 46123 cs=true ps=true")
+		w.wantNumber(number(0), inventory.NumberAssigned)
+		if again := do[resourceOrder](w, http.MethodGet, resourceOrders+"/"+given.ID, nil); again.State != fulfilment.Cancelled {
+			w.Errorf("what was cancelled is %s on its day", again.State)
+		}
+	})
+}
+
+func resourceStates(o *resourceOrder) (out []string) {
+	for _, it := range o.OrderItem {
+		out = append(out, it.State)
+	}
+	return out
 }
