@@ -258,6 +258,37 @@ func (p *pages) tariff(id uint32) *Tariff {
 	return p.tariffs[id]
 }
 
+// lacks is a number that the account refers to and the book does not have, with what
+// it is a number of; "" if it has all.
+func (p *pages) lacks(a *Account) (what string, number uint32) {
+	if int(a.Tenant) >= len(p.tenants) || a.Tenant != 0 && p.tenants[a.Tenant].Name == "" {
+		return "tenant", a.Tenant
+	}
+	for i := range a.Buckets {
+		if p.definition(a.Buckets[i].Def) == nil {
+			return "a bucket of definition", a.Buckets[i].Def
+		}
+	}
+	for i := range a.Counters {
+		if p.definition(a.Counters[i].Def) == nil {
+			return "a counter of definition", a.Counters[i].Def
+		}
+	}
+	for i := range a.Subscribers {
+		if n := a.Subscribers[i].Plan; int(n) >= len(p.plans) {
+			return "plan", n
+		}
+	}
+	for s := a.sessions; s != nil; s = s.next {
+		for i := range s.Groups {
+			if n := s.Groups[i].Tariff; n != 0 && p.tariff(n) == nil {
+				return "a session at tariff", n
+			}
+		}
+	}
+	return "", 0
+}
+
 // of is the tariff of a plan at an instant and when the next version begins (0:
 // none is announced).
 func (p *pages) of(plan uint32, at int64) (t *Tariff, until int64) {
@@ -272,19 +303,6 @@ func (p *pages) of(plan uint32, at int64) (t *Tariff, until int64) {
 		t = p.tariff(v.Tariff)
 	}
 	return t, until
-}
-
-// home says that a network is one of the tenant's own.
-func (p *pages) home(tenant uint32, plmn uint32) bool {
-	if plmn == 0 || int(tenant) >= len(p.tenants) {
-		return true
-	}
-	for _, n := range p.tenants[tenant].Home {
-		if n == plmn {
-			return true
-		}
-	}
-	return false
 }
 
 // rate is what usage of a class costs now: the rate, its class in the book, and

@@ -81,7 +81,8 @@ func (t *turn) photograph() []byte {
 	return t.answer
 }
 
-// undo makes the account what it was. A command changes no session, so these stay.
+// undo makes the account what it was. A command changes nothing of a session but
+// which buckets its grants hold.
 func (t *turn) undo(before []byte) {
 	if len(t.log) == 0 || t.a == nil {
 		return
@@ -98,6 +99,9 @@ func (t *turn) undo(before []byte) {
 	was, now := in.account(), t.a
 	was.slot, was.due, was.open, was.sessions = now.slot, now.due, now.open, now.sessions
 	*now = *was
+	for i := len(t.shifted) - 1; i >= 0; i-- { // to a bucket that was made for it, and is gone
+		t.rehold(t.shifted[i].to, t.shifted[i].from)
+	}
 	for i := range now.Subscribers {
 		t.sh.names.add(&now.Subscribers[i], ref)
 	}
@@ -110,16 +114,6 @@ func (e *Engine) await(ctx context.Context, wait chan error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// Forget drops command numbers that will not come again.
-func (e *Engine) Forget(shard int, numbers []uint64) {
-	sh := e.shards[shard]
-	sh.mu.Lock()
-	for _, n := range numbers {
-		delete(sh.commands, n)
-	}
-	sh.mu.Unlock()
 }
 
 func (h *Hand) exists() error {

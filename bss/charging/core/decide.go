@@ -197,11 +197,34 @@ func (t *turn) settle(gi int, r *credit.Request, u *credit.Unit, x *credit.Used)
 		return credit.RatingFailed
 	}
 	n, ok := amountOf(rt, &totals, &x.Units)
-	if !ok {
-		return credit.Success // reported in a unit this rate does not price, such as the seconds of a volume
+	if !ok && totals != (Totals{}) && !rt.Zero && !beside(rt, u) {
+		return t.unpriced(r, u, &totals)
 	}
 	if rest := t.take(gi, rt, n, at, x.Service, &totals); rest > 0 {
 		t.suspend(NoRate, r, u, &Totals{Total: rest})
+		return credit.RatingFailed
+	}
+	return credit.Success
+}
+
+// beside says that the unit of a rate was reported too: what else was, such as the
+// seconds of a volume, is only for the record.
+func beside(rt rate, u *credit.Unit) bool {
+	for i := range u.Used {
+		if _, ok := rt.amount(&u.Used[i].Units); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// unpriced takes down use in a unit that its rate does not price. A client with a
+// grant keeps it: a person finds out what it meant.
+func (t *turn) unpriced(r *credit.Request, u *credit.Unit, totals *Totals) credit.Result {
+	if !t.once || r.Action == credit.Post {
+		t.suspend(NoRate, r, u, totals)
+	}
+	if t.once || t.s.offline() {
 		return credit.RatingFailed
 	}
 	return credit.Success
@@ -239,7 +262,7 @@ const fastest = 10_000_000_000 / 8
 func (t *turn) grown(gi int, total *Totals, narrow bool, at int64) bool {
 	g := &t.s.Groups[gi]
 	before, now := g.Reported, *total
-	if before != (Totals{}) && at < g.LastUse {
+	if before != (Totals{}) && (at < g.Heard || at == g.Heard && less(total, &before, narrow)) {
 		*total = Totals{}
 		return true
 	}
@@ -248,20 +271,30 @@ func (t *turn) grown(gi int, total *Totals, narrow bool, at int64) bool {
 			continue
 		}
 		low, high := *c.before&math.MaxUint32, *c.before&^math.MaxUint32
-		if *c.now < low && int64(*c.now+1<<32-low)*1000 <= fastest*min(max(1, (at-g.LastUse)/1000), 1e9) {
+		if *c.now < low && int64(*c.now+1<<32-low)*1000 <= fastest*min(max(1, (at-g.Heard)/1000), 1e9) {
 			high += 1 << 32
 		}
 		*c.now += high
 	}
 	now.Total = now.Input + now.Output
 	if now.Input < before.Input || now.Output < before.Output || now.Seconds < before.Seconds {
-		t.reported(gi, *total)
+		t.reported(gi, *total, at)
 		return false
 	}
-	t.reported(gi, now)
+	t.reported(gi, now, at)
 	*total = Totals{Seconds: now.Seconds - before.Seconds, Input: now.Input - before.Input, Output: now.Output - before.Output}
 	total.Total = total.Input + total.Output
 	return true
+}
+
+// less says that counters stand lower than they did; those of 32 bits are compared
+// as such.
+func less(now, before *Totals, narrow bool) bool {
+	mask := uint64(math.MaxUint64)
+	if narrow {
+		mask = math.MaxUint32
+	}
+	return now.Input < before.Input&mask || now.Output < before.Output&mask || now.Seconds < before.Seconds
 }
 
 // rateOf is what a report is priced by: the rate of the grant it was used under,
@@ -317,7 +350,7 @@ func (t *turn) take(gi int, rt rate, n uint64, at int64, service uint32, totals 
 	if !rt.Zero {
 		more := t.fromUnits(rt, n)
 		money, err := t.price(gi, rt, more)
-		if err != nil {
+		if err != nil || !t.canPay(rt, money) {
 			rest, n = more, n-more
 		} else {
 			x.money, x.priced = money, more
@@ -460,6 +493,25 @@ func (t *turn) fromMoney(rt rate, cost int64) {
 	if b := t.main(); b >= 0 {
 		t.draw(b, cost)
 	}
+}
+
+// canPay says that money can be taken somewhere: from the main balance, which takes
+// anything, or if there is none from what other buckets of money have.
+func (t *turn) canPay(rt rate, cost int64) bool {
+	if cost == 0 || t.main() >= 0 {
+		return true
+	}
+	have := int64(0)
+	for _, h := range t.holds {
+		if b := t.a.bucket(h.Bucket); h.Bucket != 0 && b >= 0 && t.unitOf(b) == Money {
+			have = sum(have, h.Amount)
+		}
+	}
+	t.eligible(Money, rt.class)
+	for _, b := range t.order {
+		have = sum(have, max(0, t.a.Buckets[b].free()))
+	}
+	return cost > 0 && cost <= have
 }
 
 // main is the bucket that takes what nothing else covers; -1 if there is none.

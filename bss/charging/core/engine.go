@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"sync"
@@ -33,6 +34,10 @@ type Config struct {
 	Queue   int // calls waiting for the disk at which it sheds; 0: 65536
 	Lease   time.Duration
 	Clients map[credit.Face]credit.Client // the ways back
+
+	// Before is called when shards were claimed and before they are loaded: it sees to
+	// it that Book has all that they refer to by number. nil: it always has.
+	Before func(context.Context) error
 
 	// Durable is told the position of each batch that has become durable; it must
 	// not block.
@@ -139,6 +144,11 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.house.Lock()
 	err := e.claim(ctx)
 	e.house.Unlock()
+	if errors.Is(err, ErrStrange) { // the other shards are served
+		e.Log.Error("charging: some shards could not be loaded; trying again", "err", err)
+		e.claimAgain()
+		err = nil
+	}
 	if err != nil {
 		return errors.Join(err, e.Close(ctx))
 	}
@@ -573,6 +583,11 @@ func (e *Engine) lose(b *batch, err error) {
 	e.settled(rest.ordinal)
 	e.refuse(b, err)
 	e.refuse(&rest, err)
+	e.claimAgain()
+}
+
+// claimAgain asks who keeps the house to claim shards at once.
+func (e *Engine) claimAgain() {
 	select {
 	case e.again <- struct{}{}:
 	default:
@@ -596,9 +611,15 @@ func (e *Engine) claim(ctx context.Context) error {
 	if err != nil || gained == (journal.Set{}) {
 		return err
 	}
-	if err := e.load(ctx, gained); err != nil {
+	if err := e.furnish(ctx, gained); err != nil {
 		gained.Each(func(i int) { e.shards[i].forget() })
 		return errors.Join(err, e.Journal.Release(ctx, gained))
+	}
+	odd, strange := e.strangers(gained)
+	if strange != nil {
+		odd.Each(func(i int) { e.shards[i].forget() })
+		strange = errors.Join(strange, e.Journal.Release(ctx, odd))
+		gained = gained.Minus(odd)
 	}
 	gained.Each(func(i int) {
 		sh := e.shards[i]
@@ -611,7 +632,44 @@ func (e *Engine) claim(ctx context.Context) error {
 		sh.held.Store(true)
 	})
 	e.Log.Info("charging: shards loaded", "shards", gained.Len())
-	return nil
+	return strange
+}
+
+// furnish reads what shards refer to by number, and then the shards: another node may
+// have sold by a price list that this one has not heard of.
+func (e *Engine) furnish(ctx context.Context, gained journal.Set) error {
+	if e.Before != nil {
+		if err := e.Before(ctx); err != nil {
+			return err
+		}
+	}
+	return e.load(ctx, gained)
+}
+
+// ErrStrange says that a shard names a tenant, plan, tariff or definition that the
+// Book does not have. Such a shard is not held: by a book with holes buckets would
+// not be filled again and use would be charged to nobody.
+var ErrStrange = errors.New("charging: the book does not have what a shard refers to")
+
+// strangers are the loaded shards that cannot be decided on by this book.
+func (e *Engine) strangers(loaded journal.Set) (odd journal.Set, err error) {
+	book := e.Book.at.Load()
+	loaded.Each(func(i int) {
+		sh := e.shards[i]
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		for _, a := range sh.accounts {
+			if a == nil {
+				continue
+			}
+			if what, number := book.lacks(a); what != "" {
+				odd.Add(i)
+				err = errors.Join(err, fmt.Errorf("%w: account %d of shard %d has %s %d", ErrStrange, a.slot, i, what, number))
+				return
+			}
+		}
+	})
+	return odd, err
 }
 
 // keepHouse renews the leases, claims what became free, ends what is stale and

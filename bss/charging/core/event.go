@@ -20,10 +20,12 @@ func (e *Engine) event(t *turn, r *credit.Request, a *credit.Answer) {
 	sub := t.who(r)
 	if sub == nil {
 		a.Result = credit.UnknownUser
+		t.happened(NoSubscriber, r)
 		return
 	}
 	t.plan = sub.Plan
 	if a.Result = t.allowed(r, sub); a.Result != credit.Success {
+		t.happened(ClosedAccount, r)
 		return
 	}
 	t.once, t.s, t.debits = true, newSession(0, sub, r), t.debits[:0]
@@ -48,6 +50,14 @@ func (e *Engine) event(t *turn, r *credit.Request, a *credit.Answer) {
 	if a.Result == credit.Success || len(t.debits) > 0 {
 		t.answer = putDebits(putAnswer(t.answer[:0], a), t.debits)
 		t.keepKey(k, r.Digest, t.answer)
+	}
+}
+
+// happened puts use that is reported and charged to nobody into suspense; a request
+// that only asks for something leaves nothing.
+func (t *turn) happened(reason Suspense, r *credit.Request) {
+	if r.Kind != credit.Event || r.Action == credit.Post {
+		t.suspendAll(reason, r)
 	}
 }
 
@@ -141,7 +151,10 @@ func (t *turn) reserveAll(r *credit.Request) credit.Result {
 		n := uint64(0)
 		reports := t.reports(u)
 		for j := range reports {
-			more, _ := rt.amount(&reports[j].Units)
+			more, ok := rt.amount(&reports[j].Units)
+			if !ok && !rt.Zero {
+				return credit.RatingFailed
+			}
 			n += min(more, plausible)
 		}
 		if rt.Zero || n == 0 {

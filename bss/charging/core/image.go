@@ -103,12 +103,26 @@ func (r *reader) hold() Hold {
 	return Hold{uint32(r.u()), uint32(r.u()), uint16(r.u()), r.i()}
 }
 
+// flags are bits in the place where there was one bool, so that what was written
+// before there were more of them is read as it was meant.
+func flags(set ...bool) (b byte) {
+	for i, on := range set {
+		if on {
+			b |= 1 << i
+		}
+	}
+	return b
+}
+
 func putGroup(b []byte, g *Group) []byte {
-	b = putB(putB(putB(putU(b, uint64(g.ID)), g.Has), g.Final), g.Anew)
+	b = append(putB(putB(putU(b, uint64(g.ID)), g.Has), g.Final), flags(g.Anew, g.Heard != 0))
 	b = putU(putU(putI(putU(b, uint64(g.Tariff)), int64(g.Class)), uint64(g.Rate)), uint64(g.Service))
 	b = putI(putI(putU(putI(b, g.Switch), g.Priced), g.Charged), g.Expires)
 	b = putU(putI(putI(b, g.First), g.LastUse), g.Granted)
 	b = putTotals(putTotals(b, &g.Total), &g.Reported)
+	if g.Heard != 0 {
+		b = putI(b, g.Heard)
+	}
 	b = putU(b, uint64(len(g.Holds)))
 	for i := range g.Holds {
 		b = putHold(b, &g.Holds[i])
@@ -117,11 +131,16 @@ func putGroup(b []byte, g *Group) []byte {
 }
 
 func (r *reader) group(g *Group) {
-	g.ID, g.Has, g.Final, g.Anew = uint32(r.u()), r.bool(), r.bool(), r.bool()
+	g.ID, g.Has, g.Final = uint32(r.u()), r.bool(), r.bool()
+	set := r.byte()
+	g.Anew, g.Heard = set&1 != 0, 0
 	g.Tariff, g.Class, g.Rate, g.Service = uint32(r.u()), int32(r.i()), uint32(r.u()), uint32(r.u())
 	g.Switch, g.Priced, g.Charged, g.Expires = r.i(), r.u(), r.i(), r.i()
 	g.First, g.LastUse, g.Granted = r.i(), r.i(), r.u()
 	g.Total, g.Reported = r.totals(), r.totals()
+	if set&2 != 0 {
+		g.Heard = r.i()
+	}
 	g.Holds = g.Holds[:0]
 	for n := r.count(); n > 0; n-- {
 		g.Holds = append(g.Holds, r.hold())

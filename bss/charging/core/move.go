@@ -179,7 +179,9 @@ func (r *reader) move(m *Move) {
 	case opFirst:
 		m.ID, m.From, m.To = uint32(r.u()), r.i(), r.i()
 	case opReported:
-		m.Group, m.Totals = int(r.u()), r.totals()
+		m.Group, m.Totals, m.To = int(r.u()), r.totals(), 0
+	case opReportedAt:
+		m.Group, m.Totals, m.To = int(r.u()), r.totals(), r.i()
 	case opAnswer:
 		m.Number, m.Flag, m.Digest, m.Text = r.u(), r.bool(), r.u64(), r.bytes()
 	case opKey:
@@ -268,7 +270,7 @@ func (t *turn) applySession(m *Move) error {
 	if t.s == nil {
 		return fmt.Errorf("charging: a record of a session that is not open, account %d of shard %d", t.slot, t.sh.number)
 	}
-	if uint(m.Group) >= uint(len(t.s.Groups)) && (m.Op == opUse || m.Op == opFree || m.Op == opHold || m.Op == opGrant || m.Op == opReported) {
+	if uint(m.Group) >= uint(len(t.s.Groups)) && (m.Op == opUse || m.Op == opFree || m.Op == opHold || m.Op == opGrant || m.Op == opReported || m.Op == opReportedAt) {
 		return fmt.Errorf("charging: a record of a group that is not there, account %d of shard %d", t.slot, t.sh.number)
 	}
 	switch m.Op {
@@ -288,8 +290,8 @@ func (t *turn) applySession(m *Move) error {
 		t.hold(m.Group, m.Hold)
 	case opGrant:
 		t.grant(m.Group, m.Number, m.To, m.From, m.Flag)
-	case opReported:
-		t.reported(m.Group, m.Totals)
+	case opReported, opReportedAt:
+		t.reported(m.Group, m.Totals, t.at+m.To)
 	case opAnswer:
 		t.keep(uint32(m.Number), m.Flag, m.Digest, m.Text)
 	case opHeard:

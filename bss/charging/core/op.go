@@ -28,7 +28,7 @@ const (
 	opCount                 // counter, amount
 	opNotice                // counter?, id, owner, bit
 	opFirst                 // bucket id, from, to
-	opReported              // group, cumulative counters
+	opReported              // group, cumulative counters; not written any more
 	opAnswer                // number, digest, answer: of a session
 	opKey                   // key, digest, answer: of an event
 	opHeard                 // expires, blocked
@@ -38,6 +38,7 @@ const (
 	opStage                 // stage of the account's life
 	opShift                 // bucket id, bucket id: open grants hold the second instead
 	opStatus                // counter, owner, step: its policy status changed
+	opReportedAt            // group, cumulative counters, and the instant they were said of
 )
 
 // Why says what a credit to a bucket is.
@@ -77,7 +78,8 @@ type turn struct {
 	once  bool // s is no session but one event: its record is the whole story
 	log   []byte
 
-	after []effect // what is to be done once this is durable
+	shifted []shifted // by a command, which may still fail
+	after   []effect  // what is to be done once this is durable
 	scratch
 }
 
@@ -134,6 +136,9 @@ func (t *turn) setStage(s State) {
 	t.a.Stage = s
 }
 
+// shifted is a move of what open grants hold from one bucket to another.
+type shifted struct{ from, to uint32 }
+
 // shift lets open grants hold another bucket instead of one, with the amounts.
 func (t *turn) shift(from, to uint32) {
 	if t.write {
@@ -146,6 +151,14 @@ func (t *turn) shift(from, to uint32) {
 	}
 	t.a.Buckets[j].Held += t.a.Buckets[i].Held
 	t.a.Buckets[i].Held = 0
+	t.rehold(from, to)
+	if t.write {
+		t.shifted = append(t.shifted, shifted{from, to})
+	}
+}
+
+// rehold lets open grants name another bucket.
+func (t *turn) rehold(from, to uint32) {
 	for s := t.a.sessions; s != nil; s = s.next {
 		for g := range s.Groups {
 			for h := range s.Groups[g].Holds {
@@ -483,12 +496,13 @@ func (t *turn) grant(group int, units uint64, expires, change int64, final bool)
 	g.Granted, g.Expires, g.Switch, g.Final = units, expires, change, final
 }
 
-func (t *turn) reported(group int, total Totals) {
+func (t *turn) reported(group int, total Totals, at int64) {
 	if t.write && !t.once {
-		t.op(opReported)
-		t.log = putTotals(putU(t.log, uint64(group)), &total)
+		t.op(opReportedAt)
+		t.log = putI(putTotals(putU(t.log, uint64(group)), &total), at-t.at)
 	}
-	t.s.Groups[group].Reported = total
+	g := &t.s.Groups[group]
+	g.Reported, g.Heard = total, at
 }
 
 func (t *turn) heard(expires, said int64, blocked bool) {

@@ -165,6 +165,7 @@ func (e *Engine) snapshot(ctx context.Context, i int) error {
 		return nil
 	}
 	epoch := e.epoch.Load()
+	low := sh.low
 	pages := sh.shoot(e.durable.Load(), e.now())
 	sh.mu.Unlock()
 	e.flush()
@@ -179,6 +180,7 @@ func (e *Engine) snapshot(ctx context.Context, i int) error {
 			}
 		}
 		sh.spoil()
+		sh.low = low // as far behind as it was, so that it is tried again soon
 		sh.mu.Unlock()
 		return fmt.Errorf("charging: snapshot of shard %d: %w", i, err)
 	}

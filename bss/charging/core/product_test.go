@@ -889,7 +889,7 @@ func TestP21FactsInMidSession(t *testing.T) {
 		r.timed(nil)
 		r.book.SetPlan(planBasic, Plan{Tenant: host, Versions: []Version{{Tariff: 1}, {From: r.now().Add(30 * time.Minute).Unix(), Tariff: planTimed}}})
 		g := r.request(credit.Initial, "s", 0, 10, true).Units[0]
-		if g.Change != r.now().Add(30*time.Minute).UnixMicro() {
+		if g.Change != r.now().Add(30*time.Minute).Unix()*1e6 {
 			t.Fatalf("%+v", g)
 		}
 		r.pass(40 * time.Minute)

@@ -9,8 +9,9 @@ func (e *Engine) decide(sh *shard, account *Account, s *Session, c *credit.Call)
 	r, a := &c.Request, &c.Answer
 	t := e.turn(sh, account, s, r.Received)
 	switch {
-	case account == nil:
+	case account == nil: // its names are about to be forgotten
 		a.Result = credit.UnknownUser
+		t.happened(NoSubscriber, r)
 	case r.Kind == credit.Event:
 		e.event(t, r, a)
 	case r.Kind == credit.Initial:
@@ -83,11 +84,13 @@ func (e *Engine) initial(t *turn, r *credit.Request, a *credit.Answer) {
 	sub := t.who(r)
 	if sub == nil {
 		a.Result = credit.UnknownUser
+		t.suspendAll(NoSubscriber, r)
 		return
 	}
 	t.plan = sub.Plan
 	if res := t.allowed(r, sub); res != credit.Success {
 		a.Result = res
+		t.suspendAll(ClosedAccount, r)
 		return
 	}
 	t.begin(newSession(t.sh.session+1, sub, r))
@@ -184,7 +187,7 @@ func (e *Engine) adopt(t *turn, r *credit.Request, a *credit.Answer, o *Session)
 		s.Highest, s.seen, s.Said = o.Highest, o.seen, o.Said
 		for i := range o.Groups {
 			x := &o.Groups[i]
-			s.Groups = append(s.Groups, Group{ID: x.ID, Has: x.Has, LastUse: x.LastUse, Reported: x.Reported})
+			s.Groups = append(s.Groups, Group{ID: x.ID, Has: x.Has, Heard: x.Heard, Reported: x.Reported})
 		}
 	}
 	t.begin(s)
@@ -203,6 +206,9 @@ func (e *Engine) finish(t *turn, r *credit.Request, a *credit.Answer) {
 		validity = max(validity, int64(g.Validity))
 		blocked = blocked || g.Final.Action != credit.NotFinal || g.Result == credit.LimitReached
 	}
+	for i := range t.s.Groups { // one that the request does not speak of still waits for more
+		blocked = blocked || t.s.Groups[i].Final
+	}
 	if validity == 0 {
 		validity = defaultValidity
 	}
@@ -219,7 +225,7 @@ func (e *Engine) finish(t *turn, r *credit.Request, a *credit.Answer) {
 		t.answer = putAnswer(t.answer[:0], a)
 		t.keep(number, !r.Numbered, r.Digest, t.answer)
 	}
-	t.sh.look(t.a, t.s.Expires/1e6)
+	t.sh.look(t.a, upTo(t.s.Expires))
 }
 
 // end closes the session: what it had reserved is free again, for others too.

@@ -35,6 +35,7 @@ type rig struct {
 	at     time.Time
 	client *client
 	wrap   func(Journal) Journal // what stands before the journal of the next engine
+	before func(context.Context) error
 	Lease  time.Duration
 }
 
@@ -51,7 +52,8 @@ const (
 	family     = 7
 )
 
-var start = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+// Not at a whole second: what is due is known in seconds, and is due after them.
+var start = time.Date(2026, 3, 2, 12, 0, 0, 5e8, time.UTC)
 
 func basicPlan() rating.Plan {
 	return rating.Plan{
@@ -149,7 +151,7 @@ func (r *rig) open() {
 	if r.wrap != nil {
 		log = r.wrap(log)
 	}
-	r.e = New(Config{Book: r.book, Journal: log, Log: quiet, Clock: r.now, Lease: time.Minute, Clients: map[credit.Face]credit.Client{credit.Direct: r.client, credit.Diameter: r.client}})
+	r.e = New(Config{Book: r.book, Before: r.before, Journal: log, Log: quiet, Clock: r.now, Lease: time.Minute, Clients: map[credit.Face]credit.Client{credit.Direct: r.client, credit.Diameter: r.client}})
 	if err := r.e.Start(r.Context()); err != nil {
 		r.Fatal(err)
 	}

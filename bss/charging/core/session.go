@@ -70,6 +70,7 @@ type Group struct {
 	LastUse  int64
 	Total    Totals // since the last partial record
 	Reported Totals // cumulative counters of a client that reports those
+	Heard    int64  // the instant that Reported was said of, Unix microseconds
 	Granted  uint64 // of the open grant, in the rate's unit
 	Holds    []Hold
 }
@@ -200,7 +201,7 @@ func putEnding(b []byte, s *Session) []byte {
 	b = putU(b, uint64(n))
 	for i := range s.Groups {
 		if g := &s.Groups[i]; g.Reported != (Totals{}) {
-			b = putTotals(putI(putB(putU(b, uint64(g.ID)), g.Has), g.LastUse), &g.Reported)
+			b = putTotals(putI(putB(putU(b, uint64(g.ID)), g.Has), g.Heard), &g.Reported)
 		}
 	}
 	return b
@@ -216,7 +217,7 @@ func (r *reader) ending(s *Session) {
 	r.answered(s)
 	for n := r.count(); n > 0; n-- {
 		g := s.addGroup()
-		g.ID, g.Has, g.LastUse, g.Reported = uint32(r.u()), r.bool(), r.i(), r.totals()
+		g.ID, g.Has, g.Heard, g.Reported = uint32(r.u()), r.bool(), r.i(), r.totals()
 	}
 }
 

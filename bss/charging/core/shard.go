@@ -94,7 +94,7 @@ func (sh *shard) account(slot uint32) *Account {
 func (sh *shard) add(s *Session) {
 	sh.session = max(sh.session, s.Number)
 	sh.open.add(s.Key, NewRef(sh.number, s.account.slot), s)
-	sh.look(s.account, s.Expires/1e6)
+	sh.look(s.account, upTo(s.Expires))
 }
 
 // remove forgets an open session but for what it takes to answer its requests
@@ -110,6 +110,10 @@ func (sh *shard) remove(s *Session, at int64) {
 	}
 	of.put(keyOf([]byte(s.Key)), at, 0, sh.turn.answer)
 }
+
+// upTo is the first whole second at which an instant (Unix microseconds) has come:
+// whoever looked in the second before would find nothing to do, and look again.
+func upTo(us int64) int64 { return (us + 999_999) / 1e6 }
 
 // look sees to it that the sweeper looks at an account at an instant (Unix
 // seconds) or before. An account waits once only, for the earliest instant.

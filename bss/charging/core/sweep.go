@@ -33,7 +33,7 @@ func (e *Engine) lookAt(sh *shard, a *Account, now int64) {
 			e.end(t, StaleSession)
 			e.submit(sh, t, nil)
 		} else {
-			sh.look(a, s.Expires/1e6)
+			sh.look(a, upTo(s.Expires))
 		}
 		s = following
 	}
@@ -169,13 +169,16 @@ func (e *Engine) answered(ref Ref, number uint64, o credit.Outcome) {
 // them until they are settled: in the bucket itself, or in one split off for it (P3).
 func (t *turn) over(b Bucket) {
 	d := t.book.definition(b.Def)
-	renews := d != nil && d.Renew.Unit != 0 && !b.Tail
+	if d == nil {
+		return // nobody knows what becomes of it; see strange
+	}
+	renews := d.Renew.Unit != 0 && !b.Tail
 	if renews && b.Held > 0 {
 		t.splitOff(b)
 		b = t.a.Buckets[t.a.bucket(b.ID)]
 	}
 	left := b.Value - b.Held
-	if d != nil && d.Rollover.Percent > 0 && left > 0 {
+	if d.Rollover.Percent > 0 && left > 0 {
 		left -= t.rollOver(b, d, left)
 	}
 	if renews && t.payRenewal(d) {

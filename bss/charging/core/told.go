@@ -2,7 +2,6 @@ package core
 
 import (
 	"cmp"
-	"encoding/binary"
 	"hash/fnv"
 	"slices"
 
@@ -16,13 +15,6 @@ func keyOf(b []byte) key {
 	h := fnv.New64a()
 	h.Write(b)
 	return key{xxhash.Sum64(b), h.Sum64()}
-}
-
-// numbered is the key of a request of a session.
-func numbered(scratch []byte, session string, number uint32) ([]byte, key) {
-	scratch = append(scratch[:0], session...)
-	scratch = binary.LittleEndian.AppendUint32(scratch, number)
-	return scratch, keyOf(scratch)
 }
 
 // told remembers what was answered to requests of sessions that are over and to
