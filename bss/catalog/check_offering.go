@@ -125,6 +125,9 @@ func checkOfferingRefs(tx *store.Tx, old, o *ProductOffering) error {
 		}
 		complete(&r.Name, &r.Href, found.Name, found.Href)
 	}
+	if err := judged(tx, o, nil); err != nil {
+		return err
+	}
 	if old != nil && inForce(old.LifecycleStatus) && !inForce(o.LifecycleStatus) {
 		return unused(tx, &Offerings, "productOffering", o.ID, onMarket, "bundledProductOffering.id")
 	}

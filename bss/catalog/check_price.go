@@ -175,7 +175,10 @@ func checkPriceRefs(tx *store.Tx, old, p *ProductOfferingPrice) error {
 	if err != nil || old == nil {
 		return err
 	}
-	return keepsPricePromises(tx, old, p)
+	if err := keepsPricePromises(tx, old, p); err != nil {
+		return err
+	}
+	return judgedUsers(tx, p)
 }
 
 // keepsPricePromises refuses a change of a price that would leave the offerings

@@ -2,7 +2,6 @@ package charging
 
 import (
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -167,6 +166,9 @@ func (r *Room) Open(tx *store.Tx, f fact.ProductActive) (err error) {
 	if err != nil || on == nil {
 		return err
 	}
+	if is, err := r.openOption(tx, p, f, on); is || err != nil {
+		return err
+	}
 	acc, fresh, err := r.accountFor(tx, p, f, on)
 	if err != nil {
 		return err
@@ -268,13 +270,10 @@ func (r *Room) setState(tx *store.Tx, product string, s core.State) (err error) 
 	defer fault.Wrap(&err, "charging: %s of %s", s, product)
 	l, err := lineOf(tx, product)
 	if err == store.ErrNotFound {
-		return nil // charged nowhere
+		return r.endOption(tx, product, s)
 	}
 	if err != nil {
 		return err
 	}
 	return r.order(tx, l.Account, cmdState, product, order{State: s})
 }
-
-// until is the first boundary of a period that begins now.
-func until(at time.Time, months, days int) int64 { return at.AddDate(0, months, days).Unix() }

@@ -3,12 +3,14 @@ package charging
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"tandem/bss/charging/core"
+	"tandem/kit/civil"
 	"tandem/kit/fault"
 	"tandem/kit/money"
 	"tandem/kit/store"
@@ -162,6 +164,10 @@ func (r *Room) doing(c command, o *order, acc account, l line) (func(*core.Hand)
 		return func(h *core.Hand) error { return r.changeLine(h, o, l) }, nil
 	case cmdState:
 		return func(h *core.Hand) error { return setLine(h, uint16(l.Subscriber), o.State) }, nil
+	case cmdOption:
+		return r.giveOption(o, l)
+	case cmdOptionEnd:
+		return takeOption(o), nil
 	case cmdTopUp:
 		return func(h *core.Hand) error { return r.topUp(h, o) }, nil
 	case cmdOut, cmdIn:
@@ -200,29 +206,109 @@ func (r *Room) beginLine(c command, o *order, acc account) (func(*core.Hand) err
 	tenant := r.tenantNumber(c.tenant)
 	return func(h *core.Hand) error {
 		if h.Account() == nil {
-			if err := h.Open(tenant, currency.Number(), acc.Mode, o.Anchor); err != nil {
+			if err := open(h, p, tenant, currency.Number(), acc.Mode, o); err != nil {
 				return err
-			}
-			if _, err := h.Give(core.Bucket{Def: uint32(p.Main), Limit: p.Credit}, 0, core.TopUp, o.Ref); err != nil {
-				return err
-			}
-			for _, limit := range p.Caps {
-				if err := h.Cap(uint32(limit.Definition), 0, limit.Limit, false); err != nil {
-					return err
-				}
 			}
 		}
 		sub, err := h.Subscribe(core.Subscriber{Plan: uint32(p.Number), E164: core.Digits(o.Names.E164), IMSI: core.Digits(o.Names.IMSI), Name: o.Names.Name})
 		if err != nil {
 			return err
 		}
+		if err := r.limit(h, p, sub); err != nil {
+			return err
+		}
 		return give(h, p, sub, !o.First, o.Ref)
 	}, nil
 }
 
+// open opens an account with its balance, and the credit line of a hybrid one.
+func open(h *core.Hand, p *plan, tenant uint32, currency uint16, mode core.Mode, o *order) error {
+	if err := h.Open(tenant, currency, mode, cycleStart(o.Anchor, p.CycleDay, p.Zone)); err != nil {
+		return err
+	}
+	main := core.Bucket{Def: uint32(p.Main), Limit: p.Credit}
+	if p.Line != 0 {
+		main.Limit = 0
+	}
+	if _, err := h.Give(main, 0, core.TopUp, o.Ref); err != nil || p.Line == 0 {
+		return err
+	}
+	_, err := h.Give(core.Bucket{Def: uint32(p.Line), Limit: p.Credit}, 0, core.TopUp, o.Ref)
+	return err
+}
+
+// cycleStart is the last start of a period on a day of the month (0: the day itself).
+func cycleStart(at int64, day int, zone string) int64 {
+	if day == 0 {
+		return at
+	}
+	z := location(zone)
+	d := civil.Wall(time.Unix(at, 0).In(z))
+	start := civil.Date{Year: d.Year, Month: d.Month, Day: day}
+	if d.Before(start) {
+		start = start.AddMonths(-1)
+	}
+	return start.Start(z).Unix()
+}
+
+// location is a time zone that the catalogue has checked.
+func location(zone string) *time.Location {
+	z, err := time.LoadLocation(zone)
+	if err != nil {
+		return time.UTC
+	}
+	return z
+}
+
+// limit puts a line under the limits of its plan; what was set before stays as it is.
+func (r *Room) limit(h *core.Hand, p *plan, sub uint16) error {
+	for _, c := range p.Caps {
+		owner := uint16(0)
+		if c.Each {
+			owner = sub
+		}
+		has := slices.ContainsFunc(h.Account().Counters, func(x core.Counter) bool { return x.Def == uint32(c.Definition) && x.Owner == owner })
+		if has {
+			continue
+		}
+		if err := h.Cap(uint32(c.Definition), owner, c.Limit, false); err != nil {
+			return err
+		}
+		h.Watch(uint32(c.Definition), owner)
+	}
+	return nil
+}
+
+// unlimit lifts the limits of a plan that a line leaves, unless another line of the
+// account has the plan or the next one has the same limit.
+func (r *Room) unlimit(h *core.Hand, was, next *plan, sub uint16) error {
+	for _, c := range was.Caps {
+		kept := next.limits(c)
+		for _, s := range h.Account().Subscribers {
+			other := r.planByNumber(int64(s.Plan))
+			kept = kept || !c.Each && s.ID != sub && other != nil && other.limits(c)
+		}
+		owner := uint16(0)
+		if c.Each {
+			owner = sub
+		}
+		if kept {
+			continue
+		}
+		if err := h.Cap(uint32(c.Definition), owner, 0, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// limits says that a plan has a limit.
+func (p *plan) limits(c capOf) bool {
+	return slices.ContainsFunc(p.Caps, func(x capOf) bool { return x.Definition == c.Definition && x.Each == c.Each })
+}
+
 // give gives a line its allowances. Shared ones are given once, with the account.
 func give(h *core.Hand, p *plan, sub uint16, member bool, ref string) error {
-	now := time.Unix(h.Now(), 0)
 	for _, g := range p.Gives {
 		if g.Shared && member {
 			continue
@@ -231,18 +317,33 @@ func give(h *core.Hand, p *plan, sub uint16, member bool, ref string) error {
 		if g.Shared {
 			b.Owner = 0
 		}
-		switch {
-		case g.FirstUse:
-		case g.Renew.Months > 0 || g.Renew.Days > 0:
-			b.To = h.Boundary(uint32(g.Definition))
-		case g.Validity.Months > 0 || g.Validity.Days > 0:
-			b.To = until(now, g.Validity.Months, g.Validity.Days)
-		}
-		if _, err := h.Give(b, g.Amount, core.Renewed, ref); err != nil {
+		amount := g.begin(h, &b, p.Zone)
+		if _, err := h.Give(b, amount, core.Renewed, ref); err != nil {
 			return err
 		}
 	}
-	return nil
+	return h.Due()
+}
+
+// begin says how long the first period of an allowance lasts, and how much of it is
+// there at once. One that is paid for is a period whose end has come: it begins as
+// all later ones do, when its price is taken.
+func (g *given) begin(h *core.Hand, b *core.Bucket, zone string) (amount int64) {
+	renews := g.Renew.Months > 0 || g.Renew.Days > 0
+	switch {
+	case g.FirstUse:
+	case g.Paid:
+		b.From, b.To, b.Notified = h.Now(), h.Now(), 0xff
+		return 0
+	case renews:
+		b.To = h.Boundary(uint32(g.Definition))
+		if g.Prorate {
+			return h.Share(uint32(g.Definition), g.Amount)
+		}
+	case g.Validity != civil.Duration{}:
+		b.To = g.Validity.From(time.Unix(h.Now(), 0), location(zone)).Unix()
+	}
+	return g.Amount
 }
 
 // changeLine takes over other numbers, and with another plan what it gives.
@@ -266,8 +367,17 @@ func (r *Room) changeLine(h *core.Hand, o *order, l line) error {
 		}
 		p := r.planByNumber(o.Plan)
 		if p != nil && s.Plan != uint32(p.Number) {
+			was := r.planByNumber(int64(s.Plan))
 			s.Plan = uint32(p.Number)
 			if err := h.Withdraw(s.ID); err != nil {
+				return err
+			}
+			if was != nil {
+				if err := r.unlimit(h, was, p, s.ID); err != nil {
+					return err
+				}
+			}
+			if err := r.limit(h, p, s.ID); err != nil {
 				return err
 			}
 			if err := give(h, p, s.ID, true, o.Ref); err != nil {
@@ -300,5 +410,5 @@ func setLine(h *core.Hand, sub uint16, state core.State) error {
 func (r *Room) tenantNumber(name string) uint32 {
 	r.shelves.mu.Lock()
 	defer r.shelves.mu.Unlock()
-	return r.shelves.tenants[name]
+	return r.shelves.number(name)
 }

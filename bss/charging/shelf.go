@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"tandem/bss/catalog"
 	"tandem/bss/charging/core"
@@ -20,33 +19,6 @@ import (
 	"tandem/kit/money"
 	"tandem/kit/store"
 )
-
-// Attribute is the extension of an offering that says how its customers pay, which
-// TMF620 has no field for:
-//
-//	"tandem:charging": {"mode": "postpaid", "credit": "50.00", "home": ["24001"], "limits": [{"name": "EU roaming", "classes": ["data.eu"], "amount": "50", "hard": true}]}
-const Attribute = "tandem:charging"
-
-// terms are what the Attribute holds.
-type terms struct {
-	Mode   string   `json:"mode,omitzero"`   // prepaid (default), postpaid
-	Credit string   `json:"credit,omitzero"` // how far a postpaid balance may fall
-	Home   []string `json:"home,omitzero"`   // PLMNs of the brand
-	Limits []limit  `json:"limits,omitzero"`
-	Bonus  []bonus  `json:"bonus,omitzero"` // of top-ups
-}
-
-// limit is a spending limit or a cap on units.
-type limit struct {
-	Name    string         `json:"name"`
-	Classes []string       `json:"classes,omitzero"` // none: all
-	Amount  rating.Decimal `json:"amount,omitzero"`  // of money
-	Units   uint64         `json:"units,omitzero"`
-	Unit    string         `json:"unit,omitzero"` // octets, seconds, events; of Units
-	Hard    bool           `json:"hard,omitzero"`
-	Notices []uint8        `json:"notices,omitzero"`
-	Reset   string         `json:"reset,omitzero"` // day, cycle (default), never
-}
 
 // plan is what a product on an offering gets: the number of its tariff plan and what
 // is given with it.
@@ -60,7 +32,9 @@ type plan struct {
 	Currency string      `json:"currency"`
 	Mode     core.Mode   `json:"mode"`
 	Credit   int64       `json:"credit"`
-	Main     int64       `json:"main"` // definition of the balance
+	Main     int64       `json:"main"`              // definition of the balance
+	Line     int64       `json:"line,omitzero"`     // definition of the credit line of a hybrid account
+	CycleDay int         `json:"cycleDay,omitzero"` // of the month; 0: that of the start
 	Zone     string      `json:"zone"`
 	Gives    []given     `json:"gives,omitzero"`
 	Caps     []capOf     `json:"caps,omitzero"`
@@ -74,13 +48,16 @@ type given struct {
 	Renew      civil.Duration `json:"renew,omitzero"`
 	Validity   civil.Duration `json:"validity,omitzero"`
 	FirstUse   bool           `json:"firstUse,omitzero"`
+	Paid       bool           `json:"paid,omitzero"`    // each period has a price, the first one too
+	Prorate    bool           `json:"prorate,omitzero"` // the first period gives a part
 	Shared     bool           `json:"shared,omitzero"`
 	Name       string         `json:"name"`
 }
 
 type capOf struct {
 	Definition int64 `json:"definition"`
-	Limit      int64 `json:"limit"`
+	Limit      int64 `json:"limit"`         // 0: none, it only counts
+	Each       bool  `json:"each,omitzero"` // one for each line, not one for the account
 }
 
 type planPrice struct {
@@ -95,16 +72,11 @@ type tariffDoc struct {
 	Counters []int64     `json:"counters,omitzero"`
 }
 
-// tenantDoc is a tenant.
-type tenantDoc struct {
-	Home []uint32 `json:"home,omitzero"`
-}
-
 // shelves are what the book was filled from.
 type shelves struct {
 	mu      sync.Mutex
 	known   map[int64]bool
-	tenants map[string]uint32
+	tenants map[string]*brand
 	names   map[uint32]string
 	plans   map[int64]*plan
 	done    map[string]publication
@@ -188,7 +160,7 @@ func (r *Room) readShelf(tx *store.Tx) error {
 func (r *Room) put(tenant string, e entry) error {
 	s := &r.shelves
 	if s.tenants == nil {
-		s.tenants, s.names, s.plans = map[string]uint32{}, map[uint32]string{}, map[int64]*plan{}
+		s.tenants, s.names, s.plans = map[string]*brand{}, map[uint32]string{}, map[int64]*plan{}
 	}
 	switch e.kind {
 	case "tenant":
@@ -196,14 +168,19 @@ func (r *Room) put(tenant string, e entry) error {
 		if err := json.Unmarshal([]byte(e.doc), &d); err != nil {
 			return err
 		}
-		s.tenants[tenant], s.names[uint32(e.number)] = uint32(e.number), tenant
-		r.book.SetTenant(uint32(e.number), core.Tenant{Name: tenant, Home: d.Home})
+		b := s.tenants[tenant]
+		if b == nil { // its number is that of its first row
+			b = &brand{number: uint32(e.number)}
+			s.tenants[tenant], s.names[b.number] = b, tenant
+		}
+		b.hear(e.number, d)
+		r.book.SetTenant(b.number, core.Tenant{Name: tenant, Home: b.home, Life: b.life})
 	case "definition":
 		var d core.Definition
 		if err := json.Unmarshal([]byte(e.doc), &d); err != nil {
 			return err
 		}
-		d.ID, d.Tenant = uint32(e.number), s.tenants[tenant]
+		d.ID, d.Tenant = uint32(e.number), s.number(tenant)
 		r.book.SetDefinition(d)
 	case "plan":
 		p := &plan{}
@@ -237,7 +214,7 @@ func (r *Room) putTariff(tenant string, e entry) error {
 		return fmt.Errorf("its plan %d is not there", d.Plan)
 	}
 	p.Versions = append(p.Versions, planPrice{e.from, e.number})
-	out := core.Plan{Name: p.Offering, Tenant: r.shelves.tenants[tenant]}
+	out := core.Plan{Name: p.Offering, Tenant: r.shelves.number(tenant)}
 	for i, v := range p.Versions {
 		from := v.from / 1e6
 		if i == 0 {
@@ -316,11 +293,14 @@ func (r *Room) publishAnew(tx *store.Tx, o *catalog.ProductOffering, prices []*c
 	if err != nil || len(tariff.Rules) == 0 && len(allowances) == 0 {
 		return nil, err
 	}
-	var t terms
-	if err := extension(o.Extra, &t); err != nil {
-		return nil, fault.At("Offering "+o.Name, err)
+	t, _, err := termsOf(o)
+	if err == nil {
+		err = t.sound(&tariff, allowances)
 	}
-	if err := r.shelveTenant(tx, t); err != nil {
+	if err != nil {
+		return nil, fault.At("Offering "+strconv.Quote(o.Name), err)
+	}
+	if err := r.shelveTenant(tx, &t, store.Micros(o.LastUpdate)); err != nil {
 		return nil, err
 	}
 	p, err := t.plan(tx, offering, &tariff, allowances)
@@ -339,9 +319,6 @@ func (r *Room) publishAnew(tx *store.Tx, o *catalog.ProductOffering, prices []*c
 		d.Counters = append(d.Counters, n)
 	}
 	if len(tariff.Rules) > 0 {
-		if _, err := rating.Compile(tariff); err != nil {
-			return nil, err
-		}
 		if _, err = shelve(tx, "tariff", offering+"#"+digest(d), d); err != nil {
 			return nil, err
 		}
@@ -349,87 +326,28 @@ func (r *Room) publishAnew(tx *store.Tx, o *catalog.ProductOffering, prices []*c
 	return p, nil
 }
 
-func extension(extra jsontext.Value, into *terms) error {
-	if len(extra) == 0 {
-		return nil
-	}
-	var all map[string]jsontext.Value
-	if err := json.Unmarshal(extra, &all); err != nil {
-		return err
-	}
-	doc, ok := all[Attribute]
-	if !ok {
-		return nil
-	}
-	if err := json.Unmarshal(doc, into, json.RejectUnknownMembers(true)); err != nil {
-		return fault.BadInput("invalidCharging", "%s cannot be read: %v", Attribute, err)
-	}
-	return nil
-}
-
-func (r *Room) shelveTenant(tx *store.Tx, t terms) error {
-	d := tenantDoc{}
-	for _, code := range t.Home {
-		n, err := plmn(code)
-		if err != nil {
-			return err
-		}
-		d.Home = append(d.Home, n)
-	}
-	if _, err := shelve(tx, "tenant", tx.Tenant(), d); err != nil {
-		return err
-	}
-	// Nothing was charged for it before now, so its part of the journal begins here.
-	_, err := tx.Exec("INSERT INTO charging_cursor (tenant, part, seq) VALUES ($1, 1, $2) ON CONFLICT (tenant, part) DO NOTHING", r.upto.Load())
-	return err
-}
-
-// plmn reads a network code of five or six digits: MCC and MNC.
-func plmn(code string) (uint32, error) {
-	n := uint32(0)
-	for _, c := range code {
-		if c < '0' || c > '9' {
-			return 0, fault.BadInput("invalidNetwork", "%q is not a network code of five or six digits", code)
-		}
-		n = n*10 + uint32(c-'0')
-	}
-	switch len(code) {
-	case 5:
-		return n/100*1000 + n%100, nil
-	case 6:
-		return n, nil
-	}
-	return 0, fault.BadInput("invalidNetwork", "%q is not a network code of five or six digits", code)
-}
-
-// plan works out what comes with an offering.
-func (t terms) plan(tx *store.Tx, offering string, tariff *rating.Plan, allowances []rating.Allowance) (*plan, error) {
-	currency := tariff.Currency
-	if currency == "" {
-		currency = "EUR"
-	}
-	p := &plan{Offering: offering, Prices: digest(tariff), Currency: currency, Zone: tariff.Zone}
-	switch t.Mode {
-	case "", "prepaid":
-	case "postpaid":
-		p.Mode = core.Postpaid
-	default:
-		return nil, fault.BadInput("invalidCharging", "The mode is prepaid or postpaid, not %q", t.Mode)
-	}
+// plan works out what comes with an offering whose terms are sound.
+func (t *terms) plan(tx *store.Tx, offering string, tariff *rating.Plan, allowances []rating.Allowance) (*plan, error) {
+	currency := currencyOf(tariff)
+	p := &plan{Offering: offering, Prices: digest(tariff), Currency: currency, Zone: tariff.Zone, Mode: modes[t.Mode], CycleDay: t.CycleDay}
 	var err error
-	if p.Credit, err = nano(t.Credit, currency); err != nil {
+	if p.Credit, err = nano(string(t.Credit), currency); err != nil {
 		return nil, err
 	}
 	main := core.Definition{Name: "balance", Unit: core.Money, Priority: 1000, Main: true, Zone: tariff.Zone, Notices: []uint8{80, 100}}
 	if p.Main, err = shelve(tx, "definition", "balance "+currency+"#"+digest(main), main); err != nil {
 		return nil, err
 	}
-	for i := range allowances {
-		g, err := allowance(tx, &allowances[i], tariff.Zone)
-		if err != nil {
+	if p.Mode >= core.HybridPrepaid {
+		line := core.Definition{Name: "credit", Unit: core.Money, Priority: 1000, Zone: tariff.Zone}
+		if p.Line, err = shelve(tx, "definition", "credit "+currency+"#"+digest(line), line); err != nil {
 			return nil, err
 		}
-		p.Gives = append(p.Gives, g)
+	}
+	for i := range allowances {
+		if err := p.add(tx, &allowances[i]); err != nil {
+			return nil, err
+		}
 	}
 	if p.Bonus, err = t.bonuses(tx, currency, tariff.Zone); err != nil {
 		return nil, err
@@ -442,6 +360,57 @@ func (t terms) plan(tx *store.Tx, offering string, tariff *rating.Plan, allowanc
 		p.Caps = append(p.Caps, c)
 	}
 	return p, nil
+}
+
+// add puts an allowance into the plan, with the counters that watch it.
+func (p *plan) add(tx *store.Tx, a *rating.Allowance) error {
+	g, err := allowance(tx, a, p.Zone)
+	if err != nil {
+		return err
+	}
+	p.Gives = append(p.Gives, g)
+	for _, c := range watched(a, p.Zone) {
+		name := "limit "
+		if len(c.Status) > 0 {
+			name = "policy "
+		}
+		n, err := shelve(tx, "definition", name+c.Name+"#"+digest(c), c)
+		if err != nil {
+			return err
+		}
+		watch := capOf{Definition: n, Each: c.Hard || !a.Shared}
+		if c.Hard {
+			watch.Limit = int64(a.MemberCap)
+		}
+		p.Caps = append(p.Caps, watch)
+	}
+	return nil
+}
+
+// watched are the counters of an allowance: what one member has taken of it, and
+// its fair use.
+func watched(a *rating.Allowance, zone string) (list []core.Definition) {
+	reset := core.NoReset
+	switch {
+	case a.Renew.Months > 0:
+		reset = core.Monthly
+	case a.Renew.Days > 0:
+		reset = core.Daily
+	}
+	c := core.Definition{Unit: unitOf(a.Unit), Counter: true, Classes: a.Classes, Reset: reset, Zone: zone}
+	if a.MemberCap > 0 {
+		m := c
+		m.Name, m.Hard, m.Notices = a.Name+" (member)", true, []uint8{80, 100}
+		list = append(list, m)
+	}
+	if a.FairUse != nil {
+		c.Name = a.FairUse.Counter
+		for _, s := range a.FairUse.All() {
+			c.Status = append(c.Status, core.Step{From: int64(s.Units), Status: s.Status})
+		}
+		list = append(list, c)
+	}
+	return list
 }
 
 // nano reads an amount of money at 10^-9.
@@ -475,20 +444,16 @@ func unitOf(u credit.Has) core.Unit {
 // allowance shelves what is given again and again.
 func allowance(tx *store.Tx, a *rating.Allowance, zone string) (g given, err error) {
 	d := core.Definition{Name: a.Name, Unit: unitOf(a.Unit), Classes: a.Classes, Priority: int16(min(a.Priority, 900)), Zone: zone}
-	for _, n := range a.Notify {
-		d.Notices = append(d.Notices, uint8(n))
-	}
-	if len(d.Notices) == 0 {
-		d.Notices = []uint8{50, 80, 100}
-	}
+	d.Notices, d.Ahead = percents(a.Notify, 50, 80, 100), rating.Seconds(a.Ahead)
 	switch {
 	case a.Renew.Months > 0:
 		d.Renew = core.Renew{Unit: 'm', Every: a.Renew.Months}
 	case a.Renew.Days > 0:
 		d.Renew = core.Renew{Unit: 'd', Every: a.Renew.Days}
 	}
+	d.Renew.Price, d.Renew.Grace = a.Price, rating.Seconds(a.Grace)
 	if a.FirstUse {
-		d.FirstUse = int64(a.Validity.Months)*30*86400 + int64(a.Validity.Days)*86400 + int64(a.Validity.Clock.Seconds())
+		d.FirstUse = rating.Seconds(a.Validity)
 	}
 	if a.Rollover != nil {
 		over := core.Definition{Name: a.Name + " (kept)", Unit: d.Unit, Classes: d.Classes, Priority: d.Priority + 1, Zone: zone}
@@ -504,40 +469,10 @@ func allowance(tx *store.Tx, a *rating.Allowance, zone string) (g given, err err
 			d.Rollover.Percent = 100
 		}
 	}
-	g = given{Amount: int64(a.Amount), Renew: a.Renew, Validity: a.Validity, FirstUse: a.FirstUse, Shared: a.Shared, Name: a.Name}
+	g = given{Amount: int64(a.Amount), Renew: a.Renew, Validity: a.Validity, FirstUse: a.FirstUse, Paid: a.Price > 0, Prorate: a.Prorate,
+		Shared: a.Shared, Name: a.Name}
 	g.Definition, err = shelve(tx, "definition", "allowance "+a.ID+"#"+digest(d), d)
 	return g, err
-}
-
-func (l *limit) shelve(tx *store.Tx, currency, zone string) (c capOf, err error) {
-	d := core.Definition{Name: l.Name, Counter: true, Classes: l.Classes, Hard: l.Hard, Notices: l.Notices, Zone: zone, Reset: core.Monthly}
-	switch l.Reset {
-	case "", "cycle":
-	case "day":
-		d.Reset = core.Daily
-	case "never":
-		d.Reset = core.NoReset
-	default:
-		return c, fault.BadInput("invalidCharging", "A limit starts anew each day, each cycle or never, not %q", l.Reset)
-	}
-	if l.Amount != "" {
-		d.Money, d.Unit = true, core.Money
-		if c.Limit, err = nano(string(l.Amount), currency); err != nil {
-			return c, err
-		}
-	} else {
-		units := map[string]core.Unit{"octets": core.Octets, "seconds": core.Seconds, "events": core.Events}
-		u, ok := units[l.Unit]
-		if !ok || l.Units == 0 {
-			return c, fault.BadInput("invalidCharging", "The limit %q needs an amount of money, or units of octets, seconds or events", l.Name)
-		}
-		d.Unit, c.Limit = u, int64(l.Units)
-	}
-	if len(d.Notices) == 0 {
-		d.Notices = []uint8{80, 100}
-	}
-	c.Definition, err = shelve(tx, "definition", "limit "+l.Name+"#"+digest(d), d)
-	return c, err
 }
 
 func counterOf(c rating.Counter, zone string) core.Definition {
@@ -549,6 +484,14 @@ func counterOf(c rating.Counter, zone string) core.Definition {
 		d.Reset = core.Monthly
 	}
 	return d
+}
+
+// number is that of a tenant in the book; 0: it has none yet.
+func (s *shelves) number(tenant string) uint32 {
+	if b := s.tenants[tenant]; b != nil {
+		return b.number
+	}
+	return 0
 }
 
 // planByNumber is a plan this node knows.

@@ -29,20 +29,34 @@ type bonusOf struct {
 	Definition int64 `json:"definition,omitzero"` // of the bucket it goes to; 0: the balance
 }
 
-// shelve puts the bonuses of an offering on the shelf.
-func (t terms) bonuses(tx *store.Tx, currency, zone string) (out []bonusOf, err error) {
-	for _, b := range t.Bonus {
-		o := bonusOf{Percent: b.Percent, Days: b.Days}
-		if o.From, err = nano(string(b.From), currency); err != nil {
+// amounts reads what a bonus says, and refuses what makes no sense.
+func (b *bonus) amounts(currency string) (o bonusOf, err error) {
+	o = bonusOf{Percent: b.Percent, Days: b.Days}
+	if o.From, err = nano(string(b.From), currency); err != nil {
+		return o, err
+	}
+	if o.Amount, err = nano(string(b.Amount), currency); err != nil {
+		return o, err
+	}
+	if b.Percent < 0 || b.Percent > 1000 || b.Days < 0 || o.Amount < 0 || (o.Amount > 0) == (b.Percent > 0) {
+		return o, fault.BadInput("invalidCharging", "A bonus has a percentage or an amount, and days of zero or more")
+	}
+	return o, nil
+}
+
+func (b *bonus) check(currency string) error {
+	_, err := b.amounts(currency)
+	return err
+}
+
+// bonuses puts the bonuses of an offering on the shelf.
+func (t *terms) bonuses(tx *store.Tx, currency, zone string) (out []bonusOf, err error) {
+	for i := range t.Bonus {
+		o, err := t.Bonus[i].amounts(currency)
+		if err != nil {
 			return nil, err
 		}
-		if o.Amount, err = nano(string(b.Amount), currency); err != nil {
-			return nil, err
-		}
-		if b.Percent < 0 || b.Percent > 1000 || b.Days < 0 || o.Amount < 0 || (o.Amount > 0) == (b.Percent > 0) {
-			return nil, fault.BadInput("invalidCharging", "A bonus has a percentage or an amount, and days of zero or more")
-		}
-		if b.Days > 0 {
+		if o.Days > 0 {
 			d := core.Definition{Name: "bonus", Unit: core.Money, Priority: 950, Zone: zone, Notices: []uint8{80, 100}}
 			if o.Definition, err = shelve(tx, "definition", "bonus "+currency+"#"+digest(d), d); err != nil {
 				return nil, err

@@ -72,3 +72,12 @@ func fraction(r *big.Rat) (num, den int64, err error) {
 	}
 	return r.Num().Int64(), r.Denom().Int64(), nil
 }
+
+// Whole is the amount as a whole number of zero or more; ok is false if it is none.
+func (d Decimal) Whole() (n uint64, ok bool) {
+	r, err := d.rat()
+	if err != nil || !r.IsInt() || !r.Num().IsUint64() {
+		return 0, false
+	}
+	return r.Num().Uint64(), true
+}
