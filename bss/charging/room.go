@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"tandem/bss/catalog"
 	"tandem/bss/charging/core"
 	"tandem/edge/credit"
 	"tandem/kit/journal"
@@ -29,7 +28,6 @@ func Kinds() []tmf.Mounted {
 }
 
 func init() { // hooks refer back to their kinds
-	catalog.AskBeforeLaunch(judge)
 	Buckets.Rows.Complete, Balances.Rows.Complete = completeBuckets, completeBalances
 	for k, post := range map[*actionKind]func(*store.Tx, *BalanceAction) error{&TopUps: postTopUp, &Adjustments: postAdjust, &Transfers: postTransfer, &Reservations: postReserve} {
 		k.OnPost, k.OnPatch, k.OnDelete, k.Saved = post, patchAction(k), deleteAction(k), keepHistory(k)
