@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -74,17 +75,30 @@ func (s *Stream) age() time.Duration {
 
 // outFile is a file of a stream.
 type outFile struct {
-	sequence, after, upto, records int64
-	name, state                    string
-	closing                        cdr.Closing
-	at                             time.Time
+	sequence, records int64
+	after, upto       outPlace
+	name, state       string
+	closing           cdr.Closing
+	at                time.Time
 }
 
-const outColumns = "sequence, after_number, upto_number, records, name, closing, state, at"
+// outPlace is how far a stream is: a row of usage, and how many of its records are
+// out.
+type outPlace struct{ number, records int64 }
+
+// from is the first record of a row that is not out.
+func (p outPlace) from(number int64) int64 {
+	if number == p.number {
+		return p.records
+	}
+	return 0
+}
+
+const outColumns = "sequence, after_number, after_place, upto_number, upto_place, records, name, closing, state, at"
 
 func scanOut(r store.Rows) (f outFile, err error) {
 	var closing, at int64
-	err = r.Scan(&f.sequence, &f.after, &f.upto, &f.records, &f.name, &closing, &f.state, &at)
+	err = r.Scan(&f.sequence, &f.after.number, &f.after.records, &f.upto.number, &f.upto.records, &f.records, &f.name, &closing, &f.state, &at)
 	f.closing, f.at = cdr.Closing(closing), store.Instant(at)
 	return f, err
 }
@@ -138,11 +152,7 @@ func (m *Mediator) plan(ctx context.Context, s *Stream) (f *outFile, err error) 
 		if len(last) > 0 {
 			next.sequence, next.after = last[0].sequence+1, last[0].upto
 		}
-		// The projector writes a tenant's usage in one transaction after the other,
-		// so a record with a lower number does not appear later.
-		var oldest int64
-		err = tx.Row(`SELECT count(*), coalesce(max(number), 0), coalesce(min(at), 0) FROM (SELECT number, at FROM charging_usage WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3) AS due`,
-			next.after, s.most()).Scan(&next.records, &next.upto, &oldest)
+		oldest, err := s.fill(tx, &next)
 		if err != nil || next.records == 0 {
 			return err
 		}
@@ -153,12 +163,35 @@ func (m *Mediator) plan(ctx context.Context, s *Stream) (f *outFile, err error) 
 			next.closing = cdr.TimeLimit
 		}
 		next.name = fmt.Sprintf("%s_%010d%s", s.Name, next.sequence, map[string]string{cdr.FormatCSV: ".csv", cdr.FormatJSON: ".jsonl", cdr.Format3GPP: ".cdr"}[s.Format])
-		tx.Insert("INSERT INTO charging_cdr_file (tenant, stream, sequence, after_number, upto_number, records, name, closing, hash, state, at)",
-			s.Name, next.sequence, next.after, next.upto, next.records, next.name, int64(next.closing), "", "planned", store.Micros(next.at))
+		tx.Insert("INSERT INTO charging_cdr_file (tenant, stream, sequence, after_number, after_place, upto_number, upto_place, records, name, closing, hash, state, at)",
+			s.Name, next.sequence, next.after.number, next.after.records, next.upto.number, next.upto.records, next.records, next.name, int64(next.closing), "", "planned", store.Micros(next.at))
 		f = &next
 		return nil
 	})
 	return f, err
+}
+
+const dueOut = "SELECT number, records, at FROM charging_usage WHERE tenant = $1 AND number >= $2 ORDER BY number LIMIT $3"
+
+// fill settles which records are in a file, and says since when the oldest waits. The
+// projector writes a tenant's usage in one transaction after the other, so a row with
+// a lower number does not appear later.
+func (s *Stream) fill(tx *store.Tx, f *outFile) (oldest int64, err error) {
+	rows, err := tx.Query(dueOut, f.after.number, s.most()+1)
+	due, err := store.Collect(rows, err, func(r store.Rows) (u [3]int64, err error) { return u, r.Scan(&u[0], &u[1], &u[2]) })
+	for _, u := range due {
+		from := f.after.from(u[0])
+		n := min(u[1]-from, int64(s.most())-f.records)
+		if n <= 0 {
+			continue
+		}
+		if f.records == 0 || u[2] < oldest {
+			oldest = u[2]
+		}
+		f.records += n
+		f.upto = outPlace{u[0], from + n}
+	}
+	return oldest, err
 }
 
 // finishOut brings a file from where it stands to its name.
@@ -194,24 +227,28 @@ func (m *Mediator) finishOut(ctx context.Context, s *Stream, f *outFile) error {
 
 // outRow is a usage row on its way out.
 type outRow struct {
-	number, account, sub, service, part, group, seconds, octets, in, out, events, money, network, first, last int64
-	session, cause, called                                                                                    string
+	number, account, sub, service, part, group, seconds, octets, in, out, events, money, network, first, last, file int64
+	session, cause, called                                                                                          string
+	page                                                                                                            []byte
 }
 
 const readOut = `SELECT number, account, subscriber, service, part, rating_group, seconds, octets, octets_in, octets_out, events, money, network, first_at, last_at,
-	session, cause, called FROM charging_usage WHERE tenant = $1 AND number > $2 AND number <= $3 ORDER BY number`
+	session, cause, called, file, page FROM charging_usage WHERE tenant = $1 AND number >= $2 AND number <= $3 ORDER BY number`
 
 // compose is the body of a file.
 func (m *Mediator) compose(ctx context.Context, s *Stream, f *outFile) ([]byte, error) {
 	var rows []outRow
 	err := m.read(ctx, s.Tenant, func(tx *store.Tx) (err error) {
-		found, err := tx.Query(readOut, f.after, f.upto)
+		found, err := tx.Query(readOut, f.after.number, f.upto.number)
 		rows, err = store.Collect(found, err, func(r store.Rows) (u outRow, err error) {
 			return u, r.Scan(&u.number, &u.account, &u.sub, &u.service, &u.part, &u.group, &u.seconds, &u.octets, &u.in, &u.out, &u.events, &u.money, &u.network, &u.first, &u.last,
-				&u.session, &u.cause, &u.called)
+				&u.session, &u.cause, &u.called, &u.file, &u.page)
 		})
 		return err
 	})
+	if err == nil {
+		rows, err = f.each(rows)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -231,6 +268,44 @@ func (m *Mediator) compose(ctx context.Context, s *Stream, f *outFile) ([]byte, 
 		}
 	}
 	return w.close()
+}
+
+// each makes a row of each record of the rows that is in the file.
+func (f *outFile) each(rows []outRow) (all []outRow, err error) {
+	for i := range rows {
+		u := &rows[i]
+		from, to := f.after.from(u.number), int64(math.MaxInt64)
+		if u.number == f.upto.number {
+			to = f.upto.records
+		}
+		if u.file == 0 {
+			if from == 0 {
+				all = append(all, *u)
+			}
+			continue
+		}
+		n := int64(0)
+		err := core.EachPosted(u.page, func(x *core.Posted) bool {
+			if n >= from && n < to {
+				all = append(all, u.of(x))
+			}
+			n++
+			return true
+		})
+		if err != nil {
+			return nil, fmt.Errorf("usage %d: %w", u.number, err)
+		}
+	}
+	return all, nil
+}
+
+// of is one record of a row.
+func (u *outRow) of(x *core.Posted) outRow {
+	one := *u
+	one.page, one.session, one.called, one.part = nil, string(x.Session), string(x.Called), int64(x.Number)
+	one.seconds, one.octets, one.in, one.out, one.events = int64(x.Totals.Seconds), int64(x.Totals.Total), int64(x.Totals.Input), int64(x.Totals.Output), int64(x.Totals.Events)
+	one.money, one.first, one.last = x.Totals.Money, x.At, x.At
+	return one
 }
 
 // subscriberNames are what the subscribers of an account are called by.

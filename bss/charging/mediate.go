@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"tandem/bss/charging/core"
 	"tandem/edge/cdr"
 	"tandem/edge/credit"
 	"tandem/fact"
@@ -47,7 +48,7 @@ type Feed struct {
 type MediationConfig struct {
 	Feeds   []Feed
 	Streams []Stream      // of files written
-	Window  int           // charges under way at once; 0: 4096
+	Window  int           // charges under way at once when suspense is recycled; 0: 4096
 	Late    time.Duration // usage older than this when it comes is counted as late; 0: 24 h
 	Keep    time.Duration // how long records are known by identity; 0: 70 days
 	Poll    time.Duration // of folders; 0: 1 s
@@ -58,9 +59,15 @@ type MediationConfig struct {
 type Mediator struct {
 	MediationConfig
 	room    *Room
-	charger credit.Charger
+	charger charger
 	stop    context.CancelFunc
 	done    sync.WaitGroup
+}
+
+// charger is the engine, as mediation uses it.
+type charger interface {
+	credit.Charger
+	ChargeAll(*core.Posts)
 }
 
 // NewMediator prepares mediation of a room; Start runs it.
@@ -182,9 +189,7 @@ type File struct {
 	Last       time.Time `json:"last,omitzero"`
 	SeenAt     time.Time `json:"seenAt"`
 
-	progress int64
-	marked   time.Time
-	resumed  bool // it was begun before
+	resumed bool // it was begun before
 }
 
 // recordKey is a record by identity and digest.
@@ -227,10 +232,11 @@ func (m *Mediator) Take(ctx context.Context, f *Feed, path string) (out File, er
 	if err := m.begin(ctx, f, &out, wrong); err != nil {
 		return out, err
 	}
-	if out.State == "taking" {
-		if err := m.charge(ctx, f, body, s, &out); err != nil {
+	for out.State == "taking" {
+		if err := m.charge(ctx, f, body, s, &out); err != nil && !errors.Is(err, core.ErrLost) {
 			return out, err
 		}
+		out.resumed = true
 	}
 	to := f.Done
 	if out.State != "taken" {
@@ -314,16 +320,16 @@ func (s *survey) packed() []byte {
 }
 
 const (
-	fileColumns = "number, source, name, format, sequence, hash, size, state, reason, records, skipped, charged, duplicates, suspended, late, missing, first_at, last_at, seen_at, progress, marked_at"
+	fileColumns = "number, source, name, format, sequence, hash, size, state, reason, records, skipped, charged, duplicates, suspended, late, missing, first_at, last_at, seen_at"
 	addFile     = `INSERT INTO charging_file (tenant, source, name, format, sequence, hash, size, state, reason, records, skipped, charged, duplicates, suspended, late, missing,
 		first_at, last_at, progress, marked_at, seen_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, 0, 0, $12, $13, 0, $14, $14, $15) RETURNING number`
 )
 
 func scanFile(r store.Rows) (f File, err error) {
-	var first, last, seen, marked int64
+	var first, last, seen int64
 	err = r.Scan(&f.Number, &f.Source, &f.Name, &f.Format, &f.Sequence, &f.Hash, &f.Size, &f.State, &f.Reason, &f.Records, &f.Skipped, &f.Charged, &f.Duplicates, &f.Suspended,
-		&f.Late, &f.Missing, &first, &last, &seen, &f.progress, &marked)
-	f.SeenAt, f.marked = store.Instant(seen), store.Instant(marked)
+		&f.Late, &f.Missing, &first, &last, &seen)
+	f.SeenAt = store.Instant(seen)
 	if first != 0 {
 		f.First, f.Last = store.Instant(first), store.Instant(last)
 	}
@@ -399,99 +405,6 @@ func (m *Mediator) read(ctx context.Context, tenant string, fn func(*store.Tx) e
 }
 
 const actorMediation = "system:mediation"
-
-// markEvery is after how many records it is written down how far a file is; tests
-// take fewer.
-var markEvery int64 = 50_000
-
-// engineKeeps is for how long, and somewhat longer, the engine knows what it has
-// charged (R3).
-const engineKeeps = 20 * time.Hour
-
-// charge charges the records of a file that was begun, and ends it.
-//
-// After every markEvery records it waits for all of them and writes down where it
-// is. One that was interrupted begins there: what was charged after the mark is not
-// charged again, because the engine knows the records by name. If that was too long
-// ago, nobody knows which of the next markEvery were; they become cases.
-func (m *Mediator) charge(ctx context.Context, f *Feed, body *os.File, s survey, out *File) error {
-	if err := m.meetOthers(ctx, f, &s); err != nil {
-		return err
-	}
-	r, err := f.open(body)
-	if err != nil {
-		return err
-	}
-	w := m.newWindow(ctx, f.Tenant, out.Number)
-	w.charged, w.suspended = out.Charged, out.Suspended
-	now := m.room.DB.Now()
-	late, unsure, mark := now.Add(-m.Late).UnixMicro(), int64(0), out.progress+markEvery
-	if out.resumed && now.Sub(out.marked) > engineKeeps {
-		unsure = mark
-	}
-	source := []byte(f.Source)
-	for last := int64(0); ; {
-		if last >= mark {
-			if err := m.mark(ctx, f, w, out, last); err != nil {
-				return err
-			}
-			mark = last + markEvery
-		}
-		x, err := w.free(ctx)
-		if err != nil {
-			return errors.Join(err, w.drain(ctx))
-		}
-		err = r.Next(&x.rec)
-		if err != nil || x.rec.Position <= out.progress {
-			w.give(x)
-			if err == nil {
-				continue
-			}
-			if err == io.EOF {
-				break
-			}
-			return errors.Join(err, w.drain(ctx))
-		}
-		last = x.rec.Position
-		if x.rec.Start < late {
-			out.Late++
-		}
-		suspect, not := s.not[last]
-		switch {
-		case not && !suspect:
-			out.Duplicates++
-			w.give(x)
-		case not || last <= unsure:
-			out.Duplicates++
-			w.keep(f.Source, &x.rec, nil, "duplicateSuspect")
-			w.give(x)
-		default:
-			if n := f.Networks[string(x.rec.Network)]; n != 0 && x.rec.PLMN == 0 {
-				x.rec.PLMN = n
-			}
-			x.rec.Fill(&x.call.Request, source)
-			m.charger.Charge(&x.call)
-		}
-	}
-	if err := w.drain(ctx); err != nil {
-		return err
-	}
-	out.Charged, out.Suspended = w.charged, w.suspended
-	return m.finish(ctx, f, s, out)
-}
-
-// mark waits for what is under way and writes down how far the file is.
-func (m *Mediator) mark(ctx context.Context, f *Feed, w *window, out *File, upto int64) error {
-	if err := w.drain(ctx); err != nil {
-		return err
-	}
-	out.Charged, out.Suspended = w.charged, w.suspended
-	return m.write(ctx, f.Tenant, func(tx *store.Tx) error {
-		tx.QueueOne(`UPDATE charging_file SET progress = $3, marked_at = $4, charged = $5, duplicates = $6, suspended = $7, late = $8 WHERE tenant = $1 AND number = $2 AND state = 'taking'`,
-			out.Number, upto, store.Micros(tx.Now()), out.Charged, out.Duplicates, out.Suspended, out.Late)
-		return nil
-	})
-}
 
 // meetOthers compares the records with those of the files whose times overlap.
 func (m *Mediator) meetOthers(ctx context.Context, f *Feed, s *survey) error {
@@ -579,30 +492,25 @@ func Gaps(tx *store.Tx) ([]Gap, error) {
 	})
 }
 
-// flight is a charge under way, with the record that its request's text lies in.
+// flight is a case that is charged again, with the record that its request's text
+// lies in.
 type flight struct {
 	call credit.Call
 	rec  cdr.Record
-	at   int // when recycling: which case
+	at   int // which case
 }
 
-// window keeps a number of charges under way, and what became of them.
+// window keeps a number of charges under way.
 type window struct {
-	m         *Mediator
-	tenant    string
-	file      int64
-	size      int
-	ready     chan *flight
-	busy      chan *flight  // to be tried again
-	ended     func(*flight) // of recycling; nil: failures become cases
-	mu        sync.Mutex
-	failed    []caseRow
-	charged   int64 // records of which all could be charged
-	suspended int64
+	m     *Mediator
+	size  int
+	ready chan *flight
+	busy  chan *flight  // to be tried again
+	ended func(*flight) // hears what became of each
 }
 
-func (m *Mediator) newWindow(ctx context.Context, tenant string, file int64) *window {
-	w := &window{m: m, tenant: tenant, file: file, size: m.Window, ready: make(chan *flight, m.Window), busy: make(chan *flight, m.Window)}
+func (m *Mediator) newWindow(ended func(*flight)) *window {
+	w := &window{m: m, size: m.Window, ready: make(chan *flight, m.Window), busy: make(chan *flight, m.Window), ended: ended}
 	for range m.Window {
 		x := &flight{}
 		x.call.Done = func(*credit.Call) { w.landed(x) }
@@ -618,28 +526,8 @@ func (w *window) landed(x *flight) {
 		w.busy <- x
 		return
 	}
-	if w.ended != nil {
-		w.ended(x)
-		w.ready <- x
-		return
-	}
-	if x.call.Answer.Result != credit.Success || failedUnit(&x.call.Answer) {
-		w.keep(string(x.call.Request.Peer), &x.rec, &x.call, "")
-	} else {
-		w.mu.Lock()
-		w.charged++
-		w.mu.Unlock()
-	}
+	w.ended(x)
 	w.ready <- x
-}
-
-func failedUnit(a *credit.Answer) bool {
-	for i := range a.Units {
-		if a.Units[i].Result != credit.Success {
-			return true
-		}
-	}
-	return false
 }
 
 // free waits for a flight that is not under way. What could not be decided on (the
@@ -647,9 +535,6 @@ func failedUnit(a *credit.Answer) bool {
 func (w *window) free(ctx context.Context) (*flight, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
-	}
-	if err := w.flush(ctx, casesAtOnce); err != nil {
-		return nil, err
 	}
 	for {
 		select {
@@ -689,8 +574,8 @@ func (w *window) retry(ctx context.Context, x *flight) error {
 
 func (w *window) give(x *flight) { w.ready <- x }
 
-// drain waits until nothing is under way and writes what failed. When ctx ends,
-// it waits for what is decided and sends nothing again.
+// drain waits until nothing is under way. When ctx ends, it waits for what is
+// decided and sends nothing again.
 func (w *window) drain(ctx context.Context) error {
 	landed := make([]*flight, 0, w.size)
 	for len(landed) < w.size {
@@ -706,30 +591,7 @@ func (w *window) drain(ctx context.Context) error {
 	for _, x := range landed {
 		w.ready <- x
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return w.flush(ctx, 1)
-}
-
-// keep makes cases of the uses of a record that could not be charged: those that
-// the answer names, or all.
-func (w *window) keep(source string, rec *cdr.Record, call *credit.Call, reason string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for i := range rec.Usage {
-		why := reason
-		if call != nil {
-			why = reasonOf(&call.Answer, i)
-		}
-		if why == "" {
-			continue
-		}
-		doc := rec.Doc()
-		doc.Usage = doc.Usage[i : i+1]
-		w.failed = append(w.failed, caseRow{source: source, session: doc.Session, number: int64(rec.Number), part: int64(i), reason: why, doc: doc, file: w.file, at: rec.Start})
-		w.suspended++
-	}
+	return ctx.Err()
 }
 
 // reasonOf is why the i-th use of a request was not charged, "" if it was.
@@ -738,6 +600,11 @@ func reasonOf(a *credit.Answer, i int) string {
 	if i < len(a.Units) {
 		res = a.Units[i].Result
 	}
+	return suspenseOf(res)
+}
+
+// suspenseOf is in words why a use was not charged, "" if it was.
+func suspenseOf(res credit.Result) string {
 	switch res {
 	case credit.Success:
 		return ""
@@ -751,24 +618,6 @@ func reasonOf(a *credit.Answer, i int) string {
 		return "closedAccount"
 	}
 	return res.String()
-}
-
-// flush writes the cases if there are as many as least.
-func (w *window) flush(ctx context.Context, least int) error {
-	w.mu.Lock()
-	rows := w.failed
-	if len(rows) < least {
-		w.mu.Unlock()
-		return nil
-	}
-	w.failed = nil
-	w.mu.Unlock()
-	for chunk := range slices.Chunk(rows, casesAtOnce) {
-		if err := w.m.write(ctx, w.tenant, func(tx *store.Tx) error { return addCases(tx, chunk) }); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 const casesAtOnce = 1000

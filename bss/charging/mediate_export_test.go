@@ -1,13 +1,12 @@
 package charging
 
-import (
-	"context"
+import "context"
 
-	"tandem/edge/credit"
-)
+// Charger is the engine, as mediation uses it.
+type Charger = charger
 
 // Through puts something between mediation and the engine.
-func (m *Mediator) Through(c credit.Charger) { m.charger = c }
+func (m *Mediator) Through(c Charger) { m.charger = c }
 
 // WorkSuspense does what the mediator does every second.
 func (m *Mediator) WorkSuspense(ctx context.Context) error { return m.workSuspense(ctx) }
@@ -15,11 +14,11 @@ func (m *Mediator) WorkSuspense(ctx context.Context) error { return m.workSuspen
 // WriteStreams does what the mediator does every second.
 func (m *Mediator) WriteStreams(ctx context.Context) error { return m.writeStreams(ctx) }
 
-// MarkEvery changes how often it is written down how far a file is.
-func MarkEvery(n int64) (back func()) {
-	old := markEvery
-	markEvery = n
-	return func() { markEvery = old }
+// BlocksOf changes how many records are charged together.
+func BlocksOf(n int) (back func()) {
+	old := blockSize
+	blockSize = n
+	return func() { blockSize = old }
 }
 
 // StartEngine starts a room without its projector.

@@ -213,7 +213,7 @@ func (k *killed) settle(t *testing.T, dir string, files, records int, octets int
 		"SELECT count(*) FROM charging_file WHERE tenant = $1 AND state = 'taken'":                       int64(files),
 		"SELECT count(*) FROM charging_file WHERE tenant = $1 AND state <> 'taken'":                      0,
 		"SELECT CAST(sum(charged) AS BIGINT) FROM charging_file WHERE tenant = $1":                       all,
-		"SELECT count(*) FROM charging_usage WHERE tenant = $1":                                          all,
+		"SELECT CAST(sum(records) AS BIGINT) FROM charging_usage WHERE tenant = $1":                      all,
 		"SELECT CAST(sum(octets) AS BIGINT) FROM charging_usage WHERE tenant = $1":                       octets,
 		"SELECT CAST(sum(amount) AS BIGINT) FROM charging_entry WHERE tenant = $1 AND against = 'usage'": -octets / mib * 10_000_000,
 		"SELECT count(*) FROM charging_case WHERE tenant = $1":                                           0,

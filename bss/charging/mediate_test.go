@@ -18,6 +18,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"tandem/bss/charging"
+	"tandem/bss/charging/core"
 	"tandem/edge/cdr"
 	"tandem/edge/credit"
 	"tandem/kit/fault"
@@ -287,8 +288,9 @@ func (m *mediation) recycle(r charging.Recycling, want int) {
 
 // charger looks on while the engine works.
 type charger struct {
-	to    credit.Charger
+	to    charging.Charger
 	after func(*credit.Call)
+	block func() // after each block of a file
 }
 
 func (c *charger) Charge(x *credit.Call) {
@@ -296,12 +298,19 @@ func (c *charger) Charge(x *credit.Call) {
 	c.after(x)
 }
 
+func (c *charger) ChargeAll(b *core.Posts) {
+	c.to.ChargeAll(b)
+	if c.block != nil {
+		c.block()
+	}
+}
+
 // A file that is interrupted at any place is taken in the end, once.
 func TestAnInterruptedFileGoesOn(t *testing.T) {
 	each(t, func(w *world) {
 		w.sell("mno", "line", "prepaid", "4917011")
 		m := w.mediate(cdr.FormatJSON)
-		defer charging.MarkEvery(64)()
+		defer charging.BlocksOf(10)()
 		var records []*cdr.Record
 		for i := range 200 {
 			records = append(records, session(fmt.Sprint("s", i), "4917011", 0, 1))
@@ -311,10 +320,10 @@ func TestAnInterruptedFileGoesOn(t *testing.T) {
 		if err := cdr.Write(path, lines(t, records...)); err != nil {
 			t.Fatal(err)
 		}
-		for _, stop := range []int64{1, 70, 100} {
+		for _, stop := range []int64{1, 7, 10} {
 			ctx, cancel := context.WithCancel(t.Context())
 			var n atomic.Int64
-			m.m.Through(&charger{to: w.room.Engine, after: func(*credit.Call) {
+			m.m.Through(&charger{to: w.room.Engine, block: func() {
 				if n.Add(1) == stop {
 					cancel()
 				}
@@ -335,14 +344,14 @@ func TestAnInterruptedFileGoesOn(t *testing.T) {
 	})
 }
 
-// A file that was left for longer than the engine knows its charges goes on behind
-// the last mark; what may have been charged since waits for a person.
-func TestAFileLeftForTooLong(t *testing.T) {
+// A file that was left for days goes on as well: what was charged of it stands in
+// the usage, and what could not be is a case.
+func TestAFileLeftForLong(t *testing.T) {
 	each(t, func(w *world) {
 		w.sell("mno", "line", "prepaid", "4917011")
 		m := w.mediate(cdr.FormatJSON)
-		defer charging.MarkEvery(10)()
-		var records []*cdr.Record
+		defer charging.BlocksOf(5)()
+		records := []*cdr.Record{session("nobody", "4917099", 0, 1)}
 		for i := range 50 {
 			records = append(records, session(fmt.Sprint("s", i), "4917011", 0, 1))
 		}
@@ -352,29 +361,34 @@ func TestAFileLeftForTooLong(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var n atomic.Int64
-		m.m.Through(&charger{to: w.room.Engine, after: func(*credit.Call) {
-			if n.Add(1) == 25 {
+		m.m.Through(&charger{to: w.room.Engine, block: func() {
+			if n.Add(1) == 6 { // the first has landed
 				cancel()
 			}
 		}})
 		if _, err := m.m.Take(ctx, &m.feed, path); !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
-		m.used(25 * mib)
+		m.used(29 * mib)
+		if c := m.cases("open"); len(c) != 1 {
+			t.Fatalf("%+v", c)
+		}
+		w.sell("mno", "late", "prepaid", "4917099") // does not make the case a charge
 		if err := w.db.Write(t.Context(), store.Scope{Tenant: "mno", Actor: "test"}, func(tx *store.Tx) error {
-			tx.QueueOne("UPDATE charging_file SET marked_at = $2 WHERE tenant = $1 AND progress = 20", store.Micros(tx.Now().Add(-30*time.Hour)))
+			tx.QueueOne("UPDATE charging_file SET seen_at = $2 WHERE tenant = $1", store.Micros(tx.Now().Add(-300*time.Hour)))
 			return nil
 		}); err != nil {
 			t.Fatal(err)
 		}
-		m.m.Through(w.room.Engine)
+		w.again() // another node, which remembers nothing
+		m.m = charging.NewMediator(w.room, m.m.MediationConfig)
 		f, err := m.m.Take(t.Context(), &m.feed, path)
-		if err != nil || f.State != "taken" || f.Charged != 40 || f.Suspended != 10 {
+		if err != nil || f.State != "taken" || f.Charged != 50 || f.Suspended != 1 {
 			t.Fatalf("%+v, %v", f, err)
 		}
-		m.used(45 * mib) // 25 before, 20 after the ten that nobody knows of
-		if c := m.cases("open"); len(c) != 10 || c[0].Reason != "duplicateSuspect" {
-			t.Errorf("%d cases", len(c))
+		m.used(50 * mib)
+		if c := m.cases("open"); len(c) != 1 || c[0].Reason != "unknownSubscriber" {
+			t.Errorf("%+v", c)
 		}
 	})
 }
@@ -461,27 +475,40 @@ func TestABusyEngineIsAskedAgain(t *testing.T) {
 	each(t, func(w *world) {
 		w.sell("mno", "line", "prepaid", "4917011")
 		m := w.mediate(cdr.FormatJSON)
-		var n atomic.Int64
-		m.m.Through(busy(func(c *credit.Call) {
-			if n.Add(1)%3 == 1 {
-				c.Answer.Reset()
-				c.Answer.Result = credit.Busy
-				c.Done(c)
-				return
-			}
-			w.room.Engine.Charge(c)
-		}))
+		b := &busy{to: w.room.Engine}
+		m.m.Through(b)
 		f := m.take("a.jsonl", lines(t, session("a", "4917011", 0, 1), session("b", "4917011", 0, 1), session("c", "4917011", 0, 1), session("d", "4917011", 0, 1)))
-		if f.Charged != 4 || f.Suspended != 0 {
-			t.Errorf("%+v", f)
+		if f.Charged != 4 || f.Suspended != 0 || b.n != 6 {
+			t.Errorf("%+v after %d decisions", f, b.n)
 		}
 		m.used(4 * mib)
 	})
 }
 
-type busy func(*credit.Call)
+// busy does not decide on every third record.
+type busy struct {
+	to charging.Charger
+	n  int
+}
 
-func (b busy) Charge(c *credit.Call) { b(c) }
+func (b *busy) Charge(c *credit.Call) { b.to.Charge(c) }
+
+func (b *busy) ChargeAll(p *core.Posts) {
+	q, not := *p, map[int]bool{}
+	for i := range p.Len {
+		if p.Before == nil || !p.Before(i, 0) {
+			not[i] = b.n%3 == 0
+			b.n++
+		}
+	}
+	q.Before = func(i, part int) bool { return not[i] || p.Before != nil && p.Before(i, part) }
+	for i, yes := range not {
+		if yes {
+			p.Refused(i, 0, credit.Busy)
+		}
+	}
+	b.to.ChargeAll(&q)
+}
 
 // A folder is watched: what is renamed into it is taken and moved on.
 func TestAFolderIsWatched(t *testing.T) {

@@ -159,9 +159,10 @@ type usedRow struct {
 	number, account, service, group, rate          int64
 	seconds, octets, events, money, network, first int64
 	called                                         string
+	page                                           []byte // of records of a file
 }
 
-const findRerating = `SELECT number, account, service, rating_group, rate, seconds, octets, events, money, network, first_at, called FROM charging_usage
+const findRerating = `SELECT number, account, service, rating_group, rate, seconds, octets, events, money, network, first_at, called, page FROM charging_usage
 	WHERE tenant = $1 AND tariff = $2 AND first_at >= $3 AND first_at < $4 AND (account = $5 OR $5 = 0) AND (service = $6 OR $6 = 0)
 	AND NOT EXISTS (SELECT 1 FROM charging_rerating d JOIN charging_proposal p ON p.tenant = d.tenant AND p.number = d.proposal
 		WHERE d.tenant = $1 AND d.usage_number = charging_usage.number AND p.state <> 'rejected')
@@ -192,8 +193,11 @@ func (r *Room) ProposeRerating(tx *store.Tx, x Rerating) (p Proposal, report Rer
 	}
 	rows, err := tx.Query(findRerating, x.Tariff, store.Micros(x.From), store.Micros(x.To), x.Account, int64(service), maxRerating+1)
 	found, err := store.Collect(rows, err, func(r store.Rows) (u usedRow, err error) {
-		return u, r.Scan(&u.number, &u.account, &u.service, &u.group, &u.rate, &u.seconds, &u.octets, &u.events, &u.money, &u.network, &u.first, &u.called)
+		return u, r.Scan(&u.number, &u.account, &u.service, &u.group, &u.rate, &u.seconds, &u.octets, &u.events, &u.money, &u.network, &u.first, &u.called, &u.page)
 	})
+	if err == nil {
+		found, err = eachUsed(found)
+	}
 	if err != nil {
 		return p, report, err
 	}
@@ -205,7 +209,7 @@ func (r *Room) ProposeRerating(tx *store.Tx, x Rerating) (p Proposal, report Rer
 	for i := range found {
 		d, ok := report.price(old, fresh, &found[i])
 		if ok {
-			deltas = append(deltas, d)
+			deltas = addDelta(deltas, d)
 			accounts[d.account] = true
 		}
 	}

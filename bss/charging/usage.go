@@ -57,6 +57,8 @@ type usageSeen struct {
 	number, account, service, part, group, tariff, rate     int64
 	seconds, octets, in, out, events, money, network        int64
 	first, last, at                                         int64
+	place, file                                             int64  // of the record in its row; number of its file
+	page                                                    []byte // the records of the row
 	session, cause, called, product, id, customer, currency string
 }
 
@@ -66,23 +68,34 @@ var Usages = tmf.Kind[Usage, *Usage]{
 	API: &UsageAPI, Name: "usage", Table: "charging_usage", Verbs: tmf.Post,
 	Rows: &tmf.Rows[*Usage]{
 		From: `(SELECT u.*, coalesce(l.product, '') AS product, coalesce(a.id, '') AS account_id, coalesce(a.customer, '') AS customer, coalesce(a.currency, '') AS currency
-			FROM charging_usage u LEFT JOIN charging_account a ON a.tenant = u.tenant AND a.number = u.account
+			, n.n AS place FROM charging_usage u JOIN charging_place n ON n.n < u.records LEFT JOIN charging_account a ON a.tenant = u.tenant AND a.number = u.account
 			LEFT JOIN charging_line l ON l.tenant = u.tenant AND l.account = u.account AND l.subscriber = u.subscriber) AS usages`,
 		Columns: `number, account, service, part, rating_group, tariff, rate, seconds, octets, octets_in, octets_out, events, money, network,
-			first_at, last_at, at, session, cause, called, product, account_id, customer, currency`,
-		Order: []string{"number"},
+			first_at, last_at, at, place, file, page, session, cause, called, product, account_id, customer, currency`,
+		Order: []string{"number", "place"},
 		Paths: map[string]string{"usageDate": "last_at", "ratedProductUsage.productRef.id": "product", "relatedParty.id": "customer", "externalId": "session"},
 		Find:  findUsage,
 		Scan:  scanUsage,
 	},
 }
 
+// findUsage finds a record by the number of its row, and, if it came by file, by its
+// place in the row behind a point.
 func findUsage(id string, first int) (string, []any) {
-	n, err := strconv.ParseInt(id, 10, 64)
-	if err != nil || strconv.FormatInt(n, 10) != id {
+	row, place, ofFile := strings.Cut(id, ".")
+	n, err := strconv.ParseInt(row, 10, 64)
+	if err != nil || strconv.FormatInt(n, 10) != row {
 		return "", nil
 	}
-	return "number = $" + strconv.Itoa(first), []any{n}
+	where := "number = $" + strconv.Itoa(first)
+	if !ofFile {
+		return where + " AND file = 0", []any{n}
+	}
+	at, err := strconv.ParseInt(place, 10, 64)
+	if err != nil || strconv.FormatInt(at, 10) != place {
+		return "", nil
+	}
+	return where + " AND file > 0 AND place = $" + strconv.Itoa(first+1), []any{n, at}
 }
 
 var services = [...]string{"other", "data", "voice", "sms", "mms", "broadband", "content"}
@@ -90,9 +103,14 @@ var services = [...]string{"other", "data", "voice", "sms", "mms", "broadband", 
 func scanUsage(r store.Rows) (*Usage, error) {
 	var s usageSeen
 	err := r.Scan(&s.number, &s.account, &s.service, &s.part, &s.group, &s.tariff, &s.rate, &s.seconds, &s.octets, &s.in, &s.out, &s.events, &s.money,
-		&s.network, &s.first, &s.last, &s.at, &s.session, &s.cause, &s.called, &s.product, &s.id, &s.customer, &s.currency)
+		&s.network, &s.first, &s.last, &s.at, &s.place, &s.file, &s.page, &s.session, &s.cause, &s.called, &s.product, &s.id, &s.customer, &s.currency)
+	id, position := strconv.FormatInt(s.number, 10), int64(0)
+	if err == nil && s.file > 0 {
+		id += "." + strconv.FormatInt(s.place, 10)
+		position, err = s.open()
+	}
 	u := &Usage{Status: "rated", UsageDate: store.Instant(s.last), UsageType: "other", ExternalID: s.session, row: s}
-	u.ID = strconv.FormatInt(s.number, 10)
+	u.ID = id
 	if int(s.service) < len(services) {
 		u.UsageType = services[s.service]
 	}
@@ -100,7 +118,7 @@ func scanUsage(r store.Rows) (*Usage, error) {
 	for _, c := range []struct {
 		name  string
 		value int64
-	}{{"seconds", s.seconds}, {"octets", s.octets}, {"octetsUp", s.in}, {"octetsDown", s.out}, {"events", s.events}, {"ratingGroup", s.group}, {"part", s.part}} {
+	}{{"seconds", s.seconds}, {"octets", s.octets}, {"octetsUp", s.in}, {"octetsDown", s.out}, {"events", s.events}, {"ratingGroup", s.group}, {"part", s.part}, {"file", s.file}, {"position", position}} {
 		if c.value != 0 {
 			u.UsageCharacteristic = append(u.UsageCharacteristic, tmf.Characteristic{Name: c.name, ValueType: "number", Value: jsontext.Value(strconv.FormatInt(c.value, 10))})
 		}

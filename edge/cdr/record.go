@@ -151,10 +151,16 @@ func (r *Record) Identity() uint64 {
 // own. It is named by source, session and number, so the same record is charged
 // once. The text is the record's: the record must live as long as the request.
 func (r *Record) Fill(q *credit.Request, source []byte) {
+	r.FillUse(q, source)
+	q.Digest = r.Digest()
+}
+
+// FillUse is Fill without the digest, for who knows the record by its place.
+func (r *Record) FillUse(q *credit.Request, source []byte) {
 	q.Reset()
 	q.Face, q.Kind, q.Action = credit.File, credit.Event, credit.Post
 	q.Service, q.Incoming, q.Roaming, q.RAT, q.PLMN = r.Service, r.Incoming, r.Roaming, r.RAT, r.PLMN
-	q.Numbered, q.Number, q.Digest, q.At = true, r.Number, r.Digest(), r.Start
+	q.Numbered, q.Number, q.At = true, r.Number, r.Start
 	q.Peer, q.Session, q.ChargingID = source, r.Session, r.ChargingID
 	q.Calling, q.Called, q.Access, q.Device, q.Item = r.Calling, r.Called, r.Access, r.Device, r.Item
 	for _, s := range [...]credit.Subscriber{{Type: credit.IMSI, ID: r.IMSI}, {Type: credit.E164, ID: r.MSISDN}, {Type: credit.Private, ID: r.Name}} {

@@ -46,6 +46,7 @@ type Move struct {
 	Totals  Totals
 	Session Session
 	Lost    Lost
+	Posted  Posted
 	use     used
 }
 
@@ -66,6 +67,9 @@ const (
 	MoveUse        = opUse
 	MoveStage      = opStage
 	MoveStatus     = opStatus
+	MoveFile       = opFile
+	MoveAccount    = opAccountIs
+	MovePost       = opPost
 )
 
 // Lost is usage that could not be charged.
@@ -193,6 +197,12 @@ func (r *reader) move(m *Move) {
 		m.Number, m.Bit = r.u(), r.byte()
 	case opSuspense:
 		r.lost(&m.Lost)
+	case opFile:
+		m.Posted.File = r.u()
+	case opAccountIs:
+		m.ID = uint32(r.u())
+	case opPost:
+		r.posted(&m.Posted)
 	default:
 		r.fail()
 	}
@@ -259,7 +269,12 @@ func (t *turn) apply(m *Move) error {
 			s.Groups[i].Holds = append([]Hold(nil), s.Groups[i].Holds...)
 		}
 		t.begin(&s)
-	case opSuspense, opEvent:
+	case opAccountIs:
+		if t.a = t.sh.account(m.ID); t.a == nil {
+			return fmt.Errorf("charging: a record of account %d of shard %d, which was never opened", m.ID, t.sh.number)
+		}
+		t.sh.soil(m.ID)
+	case opSuspense, opEvent, opFile, opPost:
 	default:
 		return t.applySession(m)
 	}

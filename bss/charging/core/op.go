@@ -39,6 +39,9 @@ const (
 	opShift                 // bucket id, bucket id: open grants hold the second instead
 	opStatus                // counter, owner, step: its policy status changed
 	opReportedAt            // group, cumulative counters, and the instant they were said of
+	opFile                  // number: what follows are records of a file
+	opAccountIs             // slot: what follows is about another account of the shard
+	opPost                  // one use in a record of the file, and what it cost
 )
 
 // Why says what a credit to a bucket is.

@@ -1,0 +1,169 @@
+package charging
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"tandem/bss/charging/core"
+	"tandem/kit/store"
+)
+
+// postedKey is what records of a file have in common that are written in one row of
+// usage: a subscriber, a price, a day and a file.
+type postedKey struct {
+	account      int64
+	file         uint64
+	day          int64
+	sub          uint16
+	service      uint8
+	group, plmn  uint32
+	tariff, rate uint32
+	hasGroup     bool
+}
+
+// postedRow is such a row.
+type postedRow struct {
+	postedKey
+	records     int
+	totals      core.Totals
+	first, last int64
+	page        []byte
+	shard       int
+	record      uint64
+	at          int64
+}
+
+// posted gathers the records of files in one piece of the journal.
+type posted struct {
+	open map[postedKey]*postedRow
+	rows []*postedRow
+}
+
+const (
+	postedAtMost = 1000 // records in a row: as many as charging_place has
+	day          = 24 * 3600 * 1e6
+)
+
+// take adds a record to the row it belongs to.
+func (p *posted) take(rec *core.Record, account int64, x *core.Posted) {
+	k := postedKey{account: account, file: x.File, day: x.At / day, sub: x.Sub, service: uint8(x.Service), group: x.Group, plmn: x.PLMN, tariff: x.Tariff, rate: x.Rate, hasGroup: x.HasGroup}
+	row := p.open[k]
+	if row == nil || row.records == postedAtMost {
+		if p.open == nil {
+			p.open = map[postedKey]*postedRow{}
+		}
+		row = &postedRow{postedKey: k, first: x.At, last: x.At}
+		p.open[k] = row
+		p.rows = append(p.rows, row)
+	}
+	row.records++
+	row.totals.Seconds += x.Totals.Seconds
+	row.totals.Total += x.Totals.Total
+	row.totals.Input += x.Totals.Input
+	row.totals.Output += x.Totals.Output
+	row.totals.Events += x.Totals.Events
+	row.totals.Money += x.Totals.Money
+	row.first, row.last = min(row.first, x.At), max(row.last, x.At)
+	row.shard, row.record, row.at = rec.Shard, rec.N, rec.At
+	row.page = append(row.page, x.Raw...)
+}
+
+const addPosted = `INSERT INTO charging_usage (tenant, account, subscriber, service, session, part, cause, rating_group, tariff, rate, seconds, octets, octets_in,
+	octets_out, events, money, called, network, first_at, last_at, shard, record, at, file, records, page)`
+
+// write writes the rows. Those of an account stand together, so that an index by
+// account is changed in few places.
+func (p *posted) write(tx *store.Tx) {
+	slices.SortStableFunc(p.rows, func(a, b *postedRow) int { return cmp.Compare(a.account, b.account) })
+	for _, x := range p.rows {
+		tx.Insert(addPosted, x.account, int64(x.sub), int64(x.service), "", 0, "event", int64(x.group), int64(x.tariff), int64(x.rate),
+			int64(x.totals.Seconds), int64(x.totals.Total), int64(x.totals.Input), int64(x.totals.Output), int64(x.totals.Events), x.totals.Money,
+			"", int64(x.plmn), x.first, x.last, x.shard, int64(x.record), x.at, int64(x.file), x.records, x.page)
+	}
+}
+
+// postedAt is the n-th record in the page of a row; ok is false if there is none.
+func postedAt(page []byte, n int64) (x core.Posted, ok bool, err error) {
+	err = core.EachPosted(page, func(one *core.Posted) bool {
+		if n == 0 {
+			x, ok = *one, true
+		}
+		n--
+		return !ok
+	})
+	return x, ok, err
+}
+
+// eachUsed makes a row of each record of a file, so that it is priced as it was: alone.
+func eachUsed(rows []usedRow) (all []usedRow, err error) {
+	for i := range rows {
+		if len(rows[i].page) == 0 {
+			all = append(all, rows[i])
+			continue
+		}
+		err := core.EachPosted(rows[i].page, func(x *core.Posted) bool {
+			one := rows[i]
+			one.page, one.called, one.first, one.money = nil, string(x.Called), x.At, x.Totals.Money
+			one.seconds, one.octets, one.events = int64(x.Totals.Seconds), int64(x.Totals.Total), int64(x.Totals.Events)
+			all = append(all, one)
+			return len(all) <= maxRerating
+		})
+		if err != nil {
+			return nil, fmt.Errorf("usage %d: %w", rows[i].number, err)
+		}
+		if len(all) > maxRerating {
+			break
+		}
+	}
+	return all, nil
+}
+
+// addDelta adds the difference of a record to that of its row.
+func addDelta(deltas []delta, d delta) []delta {
+	if n := len(deltas); n > 0 && deltas[n-1].usage == d.usage {
+		deltas[n-1].was += d.was
+		deltas[n-1].becomes += d.becomes
+		return deltas
+	}
+	return append(deltas, d)
+}
+
+// posted adds a record of a file up, and prices it anew.
+func (a *audit) posted(rec *core.Record, x *core.Posted) error {
+	t := a.read[rec.Tenant]
+	t.rows++
+	t.seconds += int64(x.Totals.Seconds)
+	t.octets += int64(x.Totals.Total)
+	t.events += int64(x.Totals.Events)
+	t.money += x.Totals.Money
+	a.read[rec.Tenant] = t
+	a.sum.Records++
+	want, judged := a.price(&core.Group{Tariff: x.Tariff, Rate: x.Rate, Priced: x.Priced})
+	if !judged || !x.Anew {
+		a.sum.Unjudged++
+		return nil
+	}
+	if want.IsInt64() && want.Int64() == x.Totals.Money {
+		return nil
+	}
+	return a.found(a.names[rec.Tenant], fmt.Sprintf("file %d, record %d (shard %d, record %d): %d units were charged with %d of 10^-9, by tariff %d they cost %s",
+		x.File, x.Place, rec.Shard, rec.N, x.Priced, x.Totals.Money, x.Tariff, want))
+}
+
+// open fills in the record of a file that stands at the place in its row, and says
+// where it stood in the file.
+func (s *usageSeen) open() (position int64, err error) {
+	x, found, err := postedAt(s.page, s.place)
+	if err == nil && !found {
+		err = errors.New("its row has fewer records than it says")
+	}
+	if err != nil {
+		return 0, fmt.Errorf("usage %d: %w", s.number, err)
+	}
+	s.page, s.session, s.called, s.part = nil, text(string(x.Session)), text(string(x.Called)), int64(x.Number)
+	s.seconds, s.octets, s.in, s.out, s.events = int64(x.Totals.Seconds), int64(x.Totals.Total), int64(x.Totals.Input), int64(x.Totals.Output), int64(x.Totals.Events)
+	s.money, s.first, s.last = x.Totals.Money, x.At, x.At
+	return int64(x.Place), nil
+}
