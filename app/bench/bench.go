@@ -41,6 +41,12 @@ type Result struct {
 	P99            float64        `json:"p99_ms"`
 	RSS            float64        `json:"rss_mb"`
 	Own            map[string]any `json:"-"`
+	Failed         []string       `json:"failed,omitzero"` // what was not as it should be: the figures do not count
+}
+
+// fail notes what was not as it should be.
+func (r *Result) fail(format string, args ...any) {
+	r.Failed = append(r.Failed, fmt.Sprintf(format, args...))
 }
 
 // Print writes the result as one JSON object, or for people.
@@ -50,6 +56,9 @@ func (r Result) Print(o Options) error {
 			"floor_per_second": r.FloorPerSecond, "ratio": r.Ratio, "p50_ms": r.P50, "p99_ms": r.P99, "rss_mb": r.RSS}
 		for k, v := range r.Own {
 			all[k] = v
+		}
+		if len(r.Failed) > 0 {
+			all["failed"] = r.Failed
 		}
 		return json.NewEncoder(o.Out).Encode(all)
 	}
@@ -62,6 +71,9 @@ func (r Result) Print(o Options) error {
 	slices.Sort(keys)
 	for _, k := range keys {
 		fmt.Fprintf(o.Out, "  %s: %v\n", k, r.Own[k])
+	}
+	for _, why := range r.Failed {
+		fmt.Fprintf(o.Out, "  FAILED: %s\n", why)
 	}
 	return nil
 }
@@ -80,13 +92,16 @@ func percentile(d []time.Duration, p float64) float64 {
 }
 
 // resident is the process's resident memory in MB.
-func resident() float64 {
+func resident() float64 { return statusMB("VmRSS") }
+
+// statusMB is a size that the kernel knows of this process, in MB.
+func statusMB(key string) float64 {
 	data, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0
 	}
 	for _, line := range strings.Split(string(data), "\n") {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, key+":"); ok {
 			kb, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 			if err != nil {
 				return 0

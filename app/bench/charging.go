@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,26 +22,33 @@ import (
 	"tandem/app"
 	"tandem/app/mobile"
 	"tandem/bss/catalog"
+	"tandem/bss/charging"
 	"tandem/bss/charging/core"
 	"tandem/edge/credit"
-	"tandem/edge/diameter"
-	"tandem/edge/nchf"
-	"tandem/edge/radius"
+	"tandem/kit/fault"
 	"tandem/kit/journal"
 	"tandem/kit/store"
 )
 
 // Faces of the charging benchmark.
-var Faces = []string{"direct", "diameter", "nchf", "radius"}
+var Faces = []string{"direct", "diameter", "nchf", "radius", "file"}
+
+// Mixes of requests: sessions of ten requests, messages that are paid one by one, or
+// the mix of the voltdb-charglt benchmark.
+var Mixes = []string{"sessions", "events", "charglt"}
 
 // ChargingOptions say what is charged.
 type ChargingOptions struct {
 	Options
-	Face     string
-	Accounts int
-	Callers  int  // requests in flight; 0: 4096
-	Rate     int  // requests a second, paced; 0: as fast as they are answered
-	Hot      bool // all of them on one account
+	Face      string
+	Format    string // of files; none: 3gpp
+	Mix       string
+	Accounts  int
+	Callers   int    // requests in flight at most; 0: 4096, and 32 with Hot
+	Rate      int    // requests a second, paced; 0: as fast as they are answered
+	Hot       bool   // on one wallet of a family, beside the same callers on an account each
+	Increment uint64 // octets that use is rounded up to; 0: as the catalogue has it
+	Replay    int64  // charge so many, then replay them all; 0: charge for Seconds
 }
 
 const (
@@ -49,18 +57,16 @@ const (
 	charger     = "ocs.bench.example"
 	realm       = "bench.example"
 	ahead       = 1_000_000_000_000_000 // money of an account, 10^-9
+	group       = 10                    // rating group
 	mib         = 1 << 20
 )
 
 // Charging measures durable charges a second, with the journal and the projector
 // running, beside the floor: the same bytes in the same batches, appended to a file
-// and made durable with fdatasync.
+// and made durable with fdatasync. What was not as it should be is in Result.Failed.
 func Charging(ctx context.Context, o ChargingOptions) (Result, error) {
-	if o.Callers == 0 {
-		o.Callers = 4096
-	}
-	if o.Hot {
-		o.Accounts = 1
+	if err := o.complete(); err != nil {
+		return Result{}, err
 	}
 	done, err := o.folder()
 	if err != nil {
@@ -71,101 +77,153 @@ func Charging(ctx context.Context, o ChargingOptions) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	defer r.Stop()
-	began := time.Now()
-	if err := r.accounts(ctx); err != nil {
+	defer func() { r.Stop() }()
+	if err := r.fill(ctx); err != nil {
 		return Result{}, err
 	}
-	opened := time.Since(began)
-	runtime.GC()
-	settled := resident()
-	if err := r.face(ctx); err != nil {
+	if o.Face == "file" {
+		return fileFace(ctx, r)
+	}
+	if err := r.connect(ctx); err != nil {
 		return Result{}, err
 	}
-	r.warm(ctx)
-	if o.Profile != "" {
-		f, err := os.Create(o.Profile)
-		if err != nil {
-			return Result{}, err
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return Result{}, err
-		}
-		defer pprof.StopCPUProfile()
+	if o.Hot {
+		return r.measureHot(ctx)
 	}
-	return r.measure(ctx, opened, settled)
+	res, err := r.measure(ctx, r.doing())
+	if err == nil && o.Replay > 0 {
+		err = r.replayed(ctx, &res)
+	}
+	return res, err
+}
+
+func (o *ChargingOptions) complete() error {
+	if o.Callers == 0 {
+		o.Callers = 4096
+		if o.Hot {
+			o.Callers = 32
+		}
+	}
+	if o.Mix == "" {
+		o.Mix = "sessions"
+	}
+	switch {
+	case !slices.Contains(Faces, o.Face):
+		return fmt.Errorf("no face is called %q; there are %v", o.Face, Faces)
+	case !slices.Contains(Mixes, o.Mix):
+		return fmt.Errorf("no mix is called %q; there are %v", o.Mix, Mixes)
+	case o.Face == "radius" && o.Mix != "sessions":
+		return errors.New("RADIUS accounting has sessions only")
+	case o.Mix == "charglt" && o.Accounts < 2*o.Callers:
+		return fmt.Errorf("%d callers who each want an account of their own need more than %d accounts", o.Callers, o.Accounts)
+	case o.Accounts < 1 || o.Hot && o.Mix != "sessions":
+		return errors.New("there must be an account; and one wallet is for sessions")
+	}
+	return nil
+}
+
+// doing is what the callers do.
+func (r *chargingRig) doing() func(*caller) {
+	switch r.o.Mix {
+	case "events":
+		return message
+	case "charglt":
+		r.busy = make([]atomic.Uint32, r.o.Accounts)
+		return charglt
+	}
+	return sessions(r.pick)
 }
 
 type chargingRig struct {
 	*app.App
 	o      ChargingOptions
+	config app.Config
 	charge credit.Charger
-	ends   time.Time
-	count  atomic.Int64
-	bad    atomic.Int64
-	live   sync.WaitGroup
+	began  time.Time
+	loads  int
+	busy   []atomic.Uint32 // charglt, of each account: twice the number of its session's next request, and 1 while a caller has it
+
+	opened  time.Duration // how long it took to open the accounts
+	settled float64       // resident memory with all accounts open, MB
 }
 
 func newChargingRig(ctx context.Context, o ChargingOptions) (*chargingRig, error) {
-	c := app.Config{Data: o.Data, Database: o.Database, Tenant: tenant, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
-	c.ChargingQueue = 4 * o.Callers
-	switch o.Face {
-	case "nchf":
-		c.Faces = app.Faces{Nchf: &app.NchfFace{Listen: "127.0.0.1:0"}}
-	case "radius":
-		c.Faces = app.Faces{RADIUS: &app.RADIUSFace{Accounting: []string{"127.0.0.1:0"}, Gateways: []app.RADIUSNAS{{Name: "bng", Address: "127.0.0.1", Secret: nasSecret}}}}
-	case "diameter":
-		c.Faces = app.Faces{Diameter: &app.DiameterFace{Listen: "127.0.0.1:0", Host: charger, Realm: realm, Peers: []app.DiameterPeer{{Host: gateway}}}}
-	}
-	a, err := app.New(ctx, c)
-	if err != nil {
+	r := &chargingRig{o: o, began: time.Now()}
+	r.config = app.Config{Data: o.Data, Database: o.Database, Tenant: tenant, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		ChargingQueue: 4 * max(o.Callers, openers), Faces: o.listen()}
+	if err := r.start(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.Start(ctx); err != nil {
-		a.Stop()
-		return nil, err
-	}
-	r := &chargingRig{App: a, o: o}
-	err = a.DB.Write(ctx, scope, func(tx *store.Tx) error {
-		if err := mobile.Install(tx); err != nil || o.Face != "radius" {
+	err := r.DB.Write(ctx, scope, func(tx *store.Tx) error {
+		if _, err := catalog.Offerings.Get(tx, mobile.Prepaid); !fault.Is(err, fault.NotFound) {
+			return err // a folder that was kept
+		}
+		if err := mobile.Install(tx); err != nil {
 			return err
 		}
-		_, err := catalog.Offerings.Edit(tx, mobile.Prepaid, fixed)
+		_, err := catalog.Offerings.Edit(tx, mobile.Prepaid, o.price)
 		return err
 	})
 	if err != nil {
-		a.Stop()
+		r.Stop()
 		return nil, err
 	}
 	return r, nil
 }
 
-// fixed prices the octets of a fixed line too, which the mobile catalogue does not.
-func fixed(o *catalog.ProductOffering) error {
-	const rules, own = `"rules":[`, `{"name":"Fixed line","match":{"service":"broadband"},"class":"data.fixed","price":{"unit":"octets","amount":"0.001","per":1048576}},`
-	plan := strings.Replace(string(o.Extra), rules, rules+own, 1)
-	if plan == string(o.Extra) {
-		return errors.New("the catalogue has no rules to add to")
+func (r *chargingRig) start(ctx context.Context) error {
+	a, err := app.New(ctx, r.config)
+	if err != nil {
+		return err
 	}
-	o.Extra = jsontext.Value(plan)
+	if err := a.Start(ctx); err != nil {
+		a.Stop()
+		return err
+	}
+	r.App = a
 	return nil
 }
 
-// accounts opens prepaid wallets with one line and one balance each.
-func (r *chargingRig) accounts(ctx context.Context) error {
+// price adds to the offering what the mobile catalogue has no price for: octets of a
+// fixed line, and octets in steps of another size.
+func (o *ChargingOptions) price(of *catalog.ProductOffering) error {
+	var own string
+	if o.Face == "radius" {
+		own += `{"name":"Fixed line","match":{"service":"broadband"},"class":"data.fixed","price":{"unit":"octets","amount":"0.001","per":1048576}},`
+	}
+	if o.Increment > 0 {
+		own += fmt.Sprintf(`{"name":"Steps","priority":10,"match":{"service":"data","groups":[%d]},"class":"data.home","price":{"unit":"octets","amount":"0.01","per":1048576,"block":{"step":%d}},"grant":{"default":10485760}},`, group, o.Increment)
+	}
+	const rules = `"rules":[`
+	plan := strings.Replace(string(of.Extra), rules, rules+own, 1)
+	if plan == string(of.Extra) && own != "" {
+		return errors.New("the catalogue has no rules to add to")
+	}
+	of.Extra = jsontext.Value(plan)
+	return nil
+}
+
+const openers = 4096 // accounts opened at once
+
+// fill opens prepaid wallets with one line and one balance each, and that of the
+// family; and waits until all of it is written down.
+func (r *chargingRig) fill(ctx context.Context) error {
+	began := time.Now()
 	p, err := r.Charging.Publish(ctx, tenant, mobile.Prepaid)
 	if err != nil {
 		return err
 	}
 	r.o.say("opening %d accounts", r.o.Accounts)
-	const openers = 4096
+	all := r.o.Accounts
+	if r.o.Hot {
+		all++
+	}
 	var wait sync.WaitGroup
 	var first atomic.Pointer[error]
-	for w := range min(openers, r.o.Accounts) {
+	for w := range min(openers, all) {
 		wait.Go(func() {
-			for i := w; i < r.o.Accounts && first.Load() == nil; i += openers {
-				if err := r.open(ctx, i, p.Tenant, p.Plan, p.Main); err != nil {
+			for i := w; i < all && first.Load() == nil; i += openers {
+				if err := r.open(ctx, i, p); err != nil {
 					first.Store(&err)
 				}
 			}
@@ -175,22 +233,38 @@ func (r *chargingRig) accounts(ctx context.Context) error {
 	if err := first.Load(); err != nil {
 		return *err
 	}
+	r.opened = time.Since(began)
+	r.o.say("opened in %.1f s; waiting until they are written down", r.opened.Seconds())
+	if !r.caughtUp(time.Hour) {
+		return errors.New("the projector stands still")
+	}
+	runtime.GC()
+	r.settled = resident()
 	return nil
 }
 
-func (r *chargingRig) open(ctx context.Context, i int, tenant, plan, main uint32) error {
+func (r *chargingRig) open(ctx context.Context, i int, p charging.Published) error {
 	_, err := r.Charging.Engine.Run(ctx, core.Command{Ref: refOf(i), Do: func(h *core.Hand) error {
-		if err := h.Open(tenant, 978, core.Prepaid, time.Now().Unix()); err != nil {
+		if h.Account() != nil {
+			return nil
+		}
+		if err := h.Open(p.Tenant, 978, core.Prepaid, time.Now().Unix()); err != nil {
 			return err
 		}
-		line := core.Subscriber{Plan: plan, E164: core.Digits(fmt.Sprint(firstNumber + i))}
-		if r.o.Face == "radius" {
-			line.Name = fmt.Sprint("+", firstNumber+i)
+		lines := 1
+		if i == r.o.Accounts {
+			lines = family
 		}
-		if _, err := h.Subscribe(line); err != nil {
-			return err
+		for n := range lines {
+			line := core.Subscriber{Plan: p.Plan, E164: core.Digits(fmt.Sprint(firstNumber + i + n))}
+			if r.o.Face == "radius" {
+				line.Name = fmt.Sprint("+", firstNumber+i+n)
+			}
+			if _, err := h.Subscribe(line); err != nil {
+				return err
+			}
 		}
-		_, err := h.Give(core.Bucket{Def: main}, ahead, core.TopUp, "")
+		_, err := h.Give(core.Bucket{Def: p.Main}, ahead, core.TopUp, "")
 		return err
 	}})
 	return err
@@ -199,274 +273,164 @@ func (r *chargingRig) open(ctx context.Context, i int, tenant, plan, main uint32
 // refOf is where account i lives: evenly over the shards.
 func refOf(i int) core.Ref { return core.NewRef(i%journal.Shards, uint32(i/journal.Shards)) }
 
-// face connects to what is measured.
-func (r *chargingRig) face(ctx context.Context) error {
-	switch r.o.Face {
-	case "direct":
-		r.charge = r.Charging.Engine
-		return nil
-	case "diameter":
-		var all several
-		for range 8 {
-			c, err := diameter.Dial(ctx, r.DiameterAddr(), diameter.ClientConfig{Host: gateway, Realm: realm, ToRealm: realm, Window: max(r.o.Callers/8, 1)})
-			if err != nil {
-				return err
-			}
-			all = append(all, c)
+// caughtUp waits for the projector; it is false if that did not get there in time.
+func (r *chargingRig) caughtUp(most time.Duration) bool {
+	for began := time.Now(); r.Charging.Behind() > 0; {
+		if time.Since(began) > most {
+			return false
 		}
-		r.charge = all
-		return nil
-	case "nchf":
-		var all several
-		for range 4 {
-			c, err := nchf.Dial(ctx, r.NchfAddr(), nchf.ClientConfig{Consumer: "smf-bench", Window: max(r.o.Callers/4, 1)})
-			if err != nil {
-				return err
-			}
-			all = append(all, c)
-		}
-		r.charge = all
-		return nil
-	case "radius":
-		c, err := radius.Dial(r.RADIUSAddr(), radius.ClientConfig{Secret: radius.Key(nasSecret), Ports: max(r.o.Callers/128, 1)})
-		r.charge = accounting{c}
-		return err
+		time.Sleep(5 * time.Millisecond)
 	}
-	return fmt.Errorf("no face is called %q; there are %v", r.o.Face, Faces)
+	return true
 }
 
-const nasSecret = "a secret of this benchmark only"
-
-// accounting sends what a call says as a gateway would: counters since the session
-// began.
-type accounting struct{ *radius.Client }
-
-func (a accounting) Charge(call *credit.Call) {
-	c := call.Own.(*caller)
-	rec := radius.Record{Phase: radius.Interim, User: "+" + string(c.msisdn), Session: string(c.name), Seconds: c.number * 60, Input: uint64(c.number) * mib, At: time.Now().Unix()}
-	switch call.Request.Kind {
-	case credit.Initial:
-		rec.Phase = radius.Start
-	case credit.Terminate:
-		rec.Phase = radius.Stop
-	}
-	err := a.Send(radius.AccountingRequest, rec.Append, func(_ radius.Packet, err error) {
-		call.Answer.Reset()
-		if err != nil {
-			call.Answer.Result = credit.Failed
-		}
-		call.Done(call)
-	})
-	if err != nil {
-		call.Answer.Result = credit.Failed
-		call.Done(call)
-	}
+// meter reads what the engine and the process have done so far.
+type meter struct {
+	batches, records, octets int64
+	user, system             time.Duration
 }
 
-// several are connections; a session stays on one.
-type several []credit.Charger
-
-func (s several) Charge(c *credit.Call) { s[c.Own.(*caller).worker%len(s)].Charge(c) }
-
-// warm runs for a second, so that memory and files have their size.
-func (r *chargingRig) warm(ctx context.Context) { r.run(ctx, time.Second) }
-
-// run keeps all callers busy for a time and says how many requests were answered
-// and how long a sample of them took.
-func (r *chargingRig) run(ctx context.Context, d time.Duration) (n int64, took []time.Duration) {
-	r.ends = time.Now().Add(d)
-	r.count.Store(0)
-	callers := make([]*caller, r.o.Callers)
-	pace := (*pacer)(nil)
-	if r.o.Rate > 0 {
-		pace = &pacer{}
-	}
-	r.live.Add(len(callers))
-	for w := range callers {
-		callers[w] = &caller{rig: r, worker: w, pace: pace}
-		callers[w].call.Own = callers[w]
-		callers[w].call.Done = callers[w].answered
-		if pace == nil {
-			callers[w].next()
-		} else {
-			pace.idle = append(pace.idle, callers[w])
-		}
-	}
-	if pace != nil {
-		pace.run(r)
-	}
-	r.live.Wait()
-	for _, c := range callers {
-		took = append(took, c.took...)
-	}
-	return r.count.Load(), took
+func (r *chargingRig) meter() (m meter) {
+	s := &r.Charging.Engine.Stats
+	m.batches, m.records, m.octets = s.Batches.Load(), s.Records.Load(), s.Bytes.Load()
+	m.user, m.system = processCPU()
+	return m
 }
 
-// pacer sends at a fixed rate whatever has become of the requests before: a slow
-// answer does not slow the next request (open loop), as long as a caller is free.
-type pacer struct {
-	mu   sync.Mutex
-	idle []*caller
-	over bool
-	late int64 // requests for which no caller was free
+func (m meter) since(o meter) meter {
+	return meter{m.batches - o.batches, m.records - o.records, m.octets - o.octets, m.user - o.user, m.system - o.system}
 }
 
-func (p *pacer) run(r *chargingRig) {
-	began, sent := time.Now(), 0
-	for time.Now().Before(r.ends) {
-		due := int(time.Since(began).Seconds() * float64(r.o.Rate))
-		for ; sent < due; sent++ {
-			p.mu.Lock()
-			if len(p.idle) == 0 {
-				p.late += int64(due - sent)
-				sent = due
-				p.mu.Unlock()
-				break
-			}
-			c := p.idle[len(p.idle)-1]
-			p.idle = p.idle[:len(p.idle)-1]
-			p.mu.Unlock()
-			c.next()
-		}
-		time.Sleep(200 * time.Microsecond)
+// measure warms up, looks at the floor, runs, lets the projector catch up, and looks
+// at the floor again.
+func (r *chargingRig) measure(ctx context.Context, do func(*caller)) (Result, error) {
+	o, folder := r.o, r.folder()
+	before := r.meter()
+	r.run(time.Second, o.Callers, o.Rate, 0, do) // memory and files have their size then
+	if !r.caughtUp(time.Minute) {
+		return Result{}, errors.New("the projector did not even keep up with the warming up")
 	}
-	p.mu.Lock()
-	p.over = true
-	for range p.idle {
-		r.live.Done()
-	}
-	p.idle = nil
-	p.mu.Unlock()
-}
-
-func (p *pacer) back(c *caller) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.over {
-		c.rig.live.Done()
-		return
-	}
-	p.idle = append(p.idle, c)
-}
-
-// caller is a gateway's session after session, one request at a time.
-type caller struct {
-	rig     *chargingRig
-	pace    *pacer
-	worker  int
-	call    credit.Call
-	round   int
-	number  uint32
-	account int
-	name    []byte
-	msisdn  []byte
-	sent    time.Time
-	asked   int
-	took    []time.Duration
-}
-
-const (
-	updates = 8  // of a session
-	sampled = 16 // one in so many requests is timed
-)
-
-func (c *caller) next() {
-	if c.number == 0 {
-		c.round++
-		c.account = (c.worker + c.round*c.rig.o.Callers) % c.rig.o.Accounts
-		c.name = fmt.Appendf(c.name[:0], gateway+";%d;%d;%d", c.rig.ends.UnixNano(), c.worker, c.round)
-		c.msisdn = fmt.Append(c.msisdn[:0], firstNumber+c.account)
-	}
-	kind := credit.Update
-	switch c.number {
-	case 0:
-		kind = credit.Initial
-	case updates + 1:
-		kind = credit.Terminate
-	}
-	r := &c.call.Request
-	r.Reset()
-	r.Kind, r.Service, r.Numbered, r.Number, r.PLMN, r.Peer, r.Session = kind, credit.Data, true, c.number, 240001, peerName, c.name
-	r.Context, r.Digest = dataContext, uint64(c.number)
-	r.Subscribers = append(r.Subscribers, credit.Subscriber{Type: credit.E164, ID: c.msisdn})
-	u := r.AddUnit()
-	u.HasGroup, u.Group, u.Asked = true, 10, kind != credit.Terminate
-	if kind != credit.Initial {
-		u.Used = append(u.Used, credit.Used{Units: credit.Units{Has: credit.HasTotal, Total: mib}})
-	}
-	if c.asked++; c.asked%sampled == 0 {
-		c.sent = time.Now()
-	}
-	c.rig.charge.Charge(&c.call)
-}
-
-var peerName, dataContext = []byte(gateway), []byte("32251@3gpp.org")
-
-func (c *caller) answered(*credit.Call) {
-	if c.asked%sampled == 0 {
-		c.took = append(c.took, time.Since(c.sent))
-	}
-	if c.call.Answer.Result != credit.Success {
-		c.rig.bad.Add(1)
-	}
-	c.rig.count.Add(1)
-	if c.number++; c.number > updates+1 {
-		c.number = 0
-	}
-	switch {
-	case c.pace != nil:
-		c.pace.back(c)
-	case time.Now().After(c.rig.ends):
-		c.rig.live.Done()
-	default:
-		c.next()
-	}
-}
-
-// measure runs, waits for the projector, and measures the floor on the same disk.
-func (r *chargingRig) measure(ctx context.Context, opened time.Duration, settled float64) (Result, error) {
-	o, stats := r.o, &r.Charging.Engine.Stats
-	batches, records, octets, began := stats.Batches.Load(), stats.Records.Load(), stats.Bytes.Load(), time.Now()
-	cpu := processCPU()
-	n, took := r.run(ctx, time.Duration(o.Seconds)*time.Second)
-	spent, cpu := time.Since(began), processCPU()-cpu
-	batches, records, octets = stats.Batches.Load()-batches, stats.Records.Load()-records, stats.Bytes.Load()-octets
-	behind, caught := r.Charging.Behind(), time.Now()
-	for r.Charging.Behind() > 0 && time.Since(caught) < time.Minute {
-		time.Sleep(10 * time.Millisecond)
-	}
-	catching := time.Since(caught)
-	if r.bad.Load() > 0 {
-		return Result{}, fmt.Errorf("%d of %d requests were refused", r.bad.Load(), n)
-	}
-	if batches == 0 {
+	warm := r.meter().since(before)
+	if warm.batches == 0 {
 		return Result{}, errors.New("nothing was charged")
 	}
-	size := int(octets / batches)
-	folder := o.Data
-	if o.Database != "" {
-		folder = filepath.Dir(o.Data)
+	var floor floors
+	var err error
+	if floor.before, err = raw(folder, warm.perBatch(warm.octets), warm.perBatch(warm.records)); err != nil {
+		return Result{}, err
 	}
-	floor, err := journal.Floor(folder, size, 3)
+	stop, err := profile(o.Profile)
 	if err != nil {
 		return Result{}, err
 	}
-	floored := floor.PerSecond() * float64(records) / float64(batches)
-	rate := float64(n) / spent.Seconds()
-	return Result{Name: "charging", Store: r.DB.Dialect().String(), Seconds: spent.Seconds(), PerSecond: rate, FloorPerSecond: floored, Ratio: rate / floored,
-		P50: percentile(took, 0.5), P99: percentile(took, 0.99), RSS: resident(), Own: map[string]any{
-			"face": o.Face, "accounts": o.Accounts, "callers": o.Callers, "paced_rate": o.Rate,
-			"open_seconds": opened.Seconds(), "rss_open_mb": settled, "cpu_us_per_charge": cpu.Seconds() * 1e6 / float64(n),
-			"records_per_batch": float64(records) / float64(batches), "bytes_per_record": float64(octets) / float64(max(records, 1)),
-			"batches_per_second": float64(batches) / spent.Seconds(), "projector_behind_batches": behind, "projector_caught_up_seconds": catching.Seconds(),
-		}}, nil
+	before = r.meter()
+	l := r.run(o.limit(), o.Callers, o.Rate, o.Replay, do)
+	behind, began := r.Charging.Behind(), time.Now()
+	caught := r.caughtUp(time.Minute)
+	catching := time.Since(began)
+	m := r.meter().since(before)
+	stop()
+	if m.batches == 0 {
+		return Result{}, errors.New("nothing was charged")
+	}
+	if floor.after, err = raw(folder, m.perBatch(m.octets), m.perBatch(m.records)); err != nil {
+		return Result{}, err
+	}
+	if floor.callers, err = rawLoop(folder, o.Callers, int(max(m.octets/m.records, 1)), floorSeconds*time.Second); err != nil {
+		return Result{}, err
+	}
+	res := r.result(l, m, floor)
+	res.Own["projector_behind_batches"], res.Own["projector_caught_up_seconds"] = behind, catching.Seconds()
+	if allowed := max(2*time.Second, l.duration/10); !caught || catching > allowed {
+		res.fail("the projector was %.1f s behind at the end; it keeps up if that is no more than %.1f s", catching.Seconds(), allowed.Seconds())
+	}
+	return res, nil
 }
 
-// processCPU is what this process has used.
-func processCPU() time.Duration {
+// limit is how long a run may take.
+func (o *ChargingOptions) limit() time.Duration {
+	if o.Replay > 0 {
+		return time.Hour
+	}
+	return time.Duration(o.Seconds) * time.Second
+}
+
+// folder is on the disk that the journal is on, as far as that is known.
+func (r *chargingRig) folder() string {
+	if r.o.Database != "" {
+		return filepath.Dir(r.o.Data)
+	}
+	return r.o.Data
+}
+
+func (m meter) perBatch(n int64) float64 { return float64(n) / float64(m.batches) }
+
+// result is what a run comes to, beside the floors.
+func (r *chargingRig) result(l *traffic, m meter, floor floors) Result {
+	o, n := r.o, float64(max(l.count.Load(), 1))
+	micros := func(d time.Duration) float64 { return d.Seconds() * 1e6 / n }
+	res := Result{Name: "charging", Store: r.DB.Dialect().String(), Seconds: l.duration.Seconds(), PerSecond: l.perSecond(), FloorPerSecond: floor.both(),
+		P50: l.took.percentile(0.5), P99: l.took.percentile(0.99), RSS: resident(), Own: map[string]any{
+			"face": o.Face, "mix": o.Mix, "accounts": o.Accounts, "callers": o.Callers, "paced_rate": o.Rate, "increment_octets": o.Increment,
+			"open_seconds": r.opened.Seconds(), "rss_open_mb": r.settled, "rss_peak_mb": statusMB("VmHWM"),
+			"p999_ms": l.took.percentile(0.999), "max_ms": l.took.percentile(1),
+			"cpu_us_per_charge": micros(m.user + m.system), "cpu_user_us": micros(m.user), "cpu_system_us": micros(m.system), "cores_busy": (m.user + m.system).Seconds() / l.duration.Seconds(),
+			"records_per_batch": m.perBatch(m.records), "bytes_per_record": float64(m.octets) / float64(m.records), "batches_per_second": float64(m.batches) / l.duration.Seconds(),
+			"floor_before_per_second": floor.before, "floor_after_per_second": floor.after, "floor_same_callers_per_second": floor.callers, "ratio_same_callers": l.perSecond() / floor.callers,
+			"late": l.late, "refused": l.bad.Load(),
+		}}
+	res.Ratio = res.PerSecond / res.FloorPerSecond
+	if bad := l.bad.Load(); bad > 0 {
+		res.fail("%d of %d requests were refused", bad, l.count.Load())
+	}
+	if l.late > 0 {
+		res.fail("%d requests were due while all %d callers waited for answers, and %d of them were never sent: %d a second is more than it can do", l.late, o.Callers, l.unsent, o.Rate)
+	}
+	return res
+}
+
+// measureHot runs the same callers on accounts of their own and on one wallet of a
+// family.
+func (r *chargingRig) measureHot(ctx context.Context) (Result, error) {
+	r.o.say("%d callers on accounts of their own", r.o.Callers)
+	spread, err := r.measure(ctx, sessions(r.pick))
+	if err != nil {
+		return Result{}, err
+	}
+	r.o.say("%d callers on one wallet with %d lines", r.o.Callers, family)
+	res, err := r.measure(ctx, sessions(r.ofFamily))
+	if err != nil {
+		return Result{}, err
+	}
+	ratio := res.PerSecond / spread.PerSecond
+	res.Own["spread_per_second"], res.Own["hot_ratio"] = spread.PerSecond, ratio
+	res.Failed = append(spread.Failed, res.Failed...)
+	if ratio < 0.5 {
+		res.fail("one wallet is slower than half: %.2f of what the same callers do on accounts of their own", ratio)
+	}
+	return res, nil
+}
+
+// profile begins a CPU profile, if one is wanted; stop ends it.
+func profile(file string) (stop func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() { pprof.StopCPUProfile(); f.Close() }, nil
+}
+
+// processCPU is what this process has used, in its own code and in the kernel's.
+func processCPU() (user, system time.Duration) {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
+		return 0, 0
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	return time.Duration(u.Utime.Nano()), time.Duration(u.Stime.Nano())
 }
