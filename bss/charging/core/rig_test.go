@@ -84,9 +84,17 @@ func basicPlan() rating.Plan {
 
 func basicBook(t testing.TB) *Book {
 	t.Helper()
-	tariff, err := rating.Compile(basicPlan())
+	b, err := makeBook()
 	if err != nil {
 		t.Fatal(err)
+	}
+	return b
+}
+
+func makeBook() (*Book, error) {
+	tariff, err := rating.Compile(basicPlan())
+	if err != nil {
+		return nil, err
 	}
 	b := NewBook()
 	b.SetTenant(host, Tenant{Name: "host", Home: []uint32{240001}})
@@ -99,7 +107,7 @@ func basicBook(t testing.TB) *Book {
 	b.SetDefinition(Definition{ID: voiceBonus, Tenant: host, Name: "bonus seconds", Unit: Seconds, Classes: []string{"voice"}, Priority: 5, FirstUse: 86400, Zone: "Europe/London"})
 	b.SetDefinition(Definition{ID: roamingCap, Tenant: host, Name: "roaming cap", Unit: Money, Counter: true, Money: true, Hard: true, Classes: []string{"data.roaming"},
 		Notices: []uint8{80, 100}, Reset: Monthly, Zone: "Europe/London"})
-	return b
+	return b, nil
 }
 
 var logs atomic.Int64
