@@ -91,7 +91,10 @@ type Product struct {
 	RelatedParty   []tmf.RelatedParty   `json:"relatedParty,omitzero"`
 	BillingAccount *Ref                 `json:"billingAccount,omitzero"`
 	Realizing      []tmf.Ref            `json:"realizingResource,omitzero"` // reservations whose numbers and cards it takes
-	ReferredType   string               `json:"@referredType,omitzero"`
+	// Relationship ties a new product to ones that the customer has: what it relies on,
+	// as an option on the line it is for, or whose allowance it shares.
+	Relationship []subscription.Relationship `json:"productRelationship,omitzero"`
+	ReferredType string                      `json:"@referredType,omitzero"`
 	tmf.Extension
 }
 

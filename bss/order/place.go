@@ -503,6 +503,9 @@ func (p *placing) product(it *Item, n int64, o *catalog.ProductOffering, parts [
 		ProductCharacteristic: slices.Clone(chars),
 	}
 	product.ID = tmf.NewID()
+	if err := p.relate(it, product); err != nil {
+		return err
+	}
 	if it.Product != nil && it.Product.Name != "" {
 		product.Name = it.Product.Name
 	}
@@ -518,6 +521,33 @@ func (p *placing) product(it *Item, n int64, o *catalog.ProductOffering, parts [
 		}
 	}
 	p.products = append(p.products, product)
+	return nil
+}
+
+// relate ties a new product to those that the item names, which must be the
+// customer's own and not over.
+func (p *placing) relate(it *Item, product *subscription.Product) error {
+	if it.Product == nil {
+		return nil
+	}
+	for i, r := range it.Product.Relationship {
+		at := fmt.Sprintf("productRelationship[%d]", i)
+		if r.Product == nil || r.Product.ID == "" || r.RelationshipType == "" {
+			return fault.BadInput("mandatoryAttributeMissing", "%s needs relationshipType and product.id", at)
+		}
+		other, err := subscription.Get(p.tx, r.Product.ID)
+		if err == nil && other.Customer() != p.customer.ID {
+			err = fault.Missing("product", r.Product.ID) // somebody else's: not even that it exists is said
+		}
+		if err == nil && (other.Status == subscription.Terminated || other.Status == subscription.Cancelled || other.Status == subscription.Aborted) {
+			err = fault.Clash("productEnded", "Product %q is %s", other.ID, other.Status)
+		}
+		if err != nil {
+			return fault.At(at, err)
+		}
+		product.ProductRelationship = append(product.ProductRelationship, subscription.Relationship{RelationshipType: r.RelationshipType,
+			Product: &subscription.RefOrValue{ID: other.ID, Name: other.Name, ReferredType: "Product"}})
+	}
 	return nil
 }
 

@@ -90,6 +90,9 @@ func FromCatalog(o *catalog.ProductOffering, prices []*catalog.ProductOfferingPr
 		}
 	}
 	for _, a := range allowances {
+		if len(plan.Rules) == 0 {
+			break // an option: it is for the classes of the plan it is added to
+		}
 		if err := a.known(&plan); err != nil {
 			return Plan{}, nil, err
 		}

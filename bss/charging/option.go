@@ -1,0 +1,134 @@
+package charging
+
+import (
+	"errors"
+
+	"tandem/bss/charging/core"
+	"tandem/bss/subscription"
+	"tandem/fact"
+	"tandem/kit/fault"
+	"tandem/kit/store"
+)
+
+// ReliesOn makes a product an option of a line (TMF637 productRelationship reliesOn):
+// a pack of data, a booster. What its offering gives goes to the account and the
+// subscriber of the line, which keeps its own tariff; sessions that had been told
+// that nothing is left are asked to ask again.
+const ReliesOn = "reliesOn"
+
+const (
+	cmdOption    = "option"    // what an option gives; the product of the command is the line
+	cmdOptionEnd = "optionEnd" // what is left of it is taken back
+)
+
+// openOption hears that a product runs that is an option. is says whether it is one:
+// what relies on nothing that is charged for is not.
+func (r *Room) openOption(tx *store.Tx, p *subscription.Product, f fact.ProductActive, on *plan) (is bool, err error) {
+	if _, _, err := optionOf(tx, f.Product); err != store.ErrNotFound {
+		return err == nil, err // heard before
+	}
+	for _, rel := range p.ProductRelationship {
+		if rel.RelationshipType != ReliesOn || rel.Product == nil {
+			continue
+		}
+		l, err := lineOf(tx, rel.Product.ID)
+		if err == store.ErrNotFound {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		acc, err := oneAccount(tx, "number = $2", l.Account)
+		if err == nil && acc.Currency != on.Currency {
+			err = fault.Clash("charging.option", "Product %q is priced in %s; the account of %q is in %s", p.ID, on.Currency, l.Product, acc.Currency)
+		}
+		if err != nil {
+			return false, err
+		}
+		if _, err := tx.Exec("INSERT INTO charging_option (tenant, product, line, account, offering) VALUES ($1, $2, $3, $4, $5)",
+			p.ID, l.Product, l.Account, on.Offering); err != nil {
+			return false, err
+		}
+		return true, r.order(tx, l.Account, cmdOption, l.Product, order{Plan: on.Number, Ref: p.ID})
+	}
+	return false, nil
+}
+
+// optionOf is the line and the account of an option.
+func optionOf(tx *store.Tx, product string) (line string, account int64, err error) {
+	err = tx.Row("SELECT line, account FROM charging_option WHERE tenant = $1 AND product = $2", product).Scan(&line, &account)
+	return line, account, err
+}
+
+// endOption hears that an option has ended; what is left of it is gone. Barring or
+// resuming one changes nothing: that is the line's.
+func (r *Room) endOption(tx *store.Tx, product string, s core.State) error {
+	line, account, err := optionOf(tx, product)
+	if err == store.ErrNotFound || err == nil && s != core.Closed {
+		return nil // charged nowhere
+	}
+	if err != nil {
+		return err
+	}
+	rows, err := tx.Query("SELECT DISTINCT bucket, 0, 0 FROM charging_entry WHERE tenant = $1 AND account = $2 AND ref = $3 ORDER BY bucket", account, product)
+	takes, err := store.Collect(rows, err, func(r store.Rows) (t take, err error) {
+		err = r.Scan(&t.Bucket, &t.Amount, &t.Why)
+		return t, err
+	})
+	if err != nil || len(takes) == 0 {
+		return err
+	}
+	return r.order(tx, account, cmdOptionEnd, line, order{Ref: product, Takes: takes})
+}
+
+// giveOption gives the line what its option gives.
+func (r *Room) giveOption(o *order, l line) (func(*core.Hand) error, error) {
+	p := r.planByNumber(o.Plan)
+	if p == nil {
+		return nil, errors.New("its plan is not on the shelf")
+	}
+	if l.Subscriber == 0 {
+		return nil, errors.New("its line is not confirmed yet")
+	}
+	return func(h *core.Hand) error { return give(h, p, uint16(l.Subscriber), false, o.Ref) }, nil
+}
+
+// takeOption takes back what is left of the buckets that came with an option.
+func takeOption(o *order) func(*core.Hand) error {
+	return func(h *core.Hand) error {
+		for _, t := range o.Takes {
+			if err := h.End(t.Bucket); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// OfLine are the buckets that a product can draw on: those of its account that have
+// not ended and are its own or for all.
+func OfLine(tx *store.Tx, product string) ([]*Bucket, error) {
+	r, err := roomOf(tx)
+	if err != nil {
+		return nil, err
+	}
+	l, err := lineOf(tx, product)
+	if err == store.ErrNotFound {
+		return nil, fault.Missing("line", product)
+	}
+	if err != nil {
+		return nil, err
+	}
+	a, err := oneAccount(tx, "number = $2", l.Account)
+	if err != nil {
+		return nil, err
+	}
+	all, err := r.bucketsOf(tx, a)
+	out := all[:0]
+	for _, b := range all {
+		if b.row.owner == 0 || b.row.owner == l.Subscriber {
+			out = append(out, b)
+		}
+	}
+	return out, err
+}
