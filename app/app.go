@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"tandem/app/mobile"
+	"tandem/app/selfcare"
 	"tandem/bss/billing"
 	"tandem/bss/catalog"
 	"tandem/bss/charging"
@@ -120,7 +121,7 @@ func Schemas() []store.Schema {
 	out := []store.Schema{tmf.Schema(), outbox.Schema(), work.Schema(), access.Schema()}
 	for _, room := range [][]store.Schema{
 		subscription.Schemas, order.Schemas, billing.Schemas, charging.Schemas, communication.Schemas,
-		spec.Schemas, inventory.Schemas, activation.Schemas, fulfilment.Schemas,
+		spec.Schemas, inventory.Schemas, activation.Schemas, fulfilment.Schemas, selfcare.Schemas,
 	} {
 		out = append(out, room...)
 	}

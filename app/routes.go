@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"tandem/app/selfcare"
 	"tandem/kit/fault"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
@@ -26,6 +27,7 @@ func (a *App) routes() http.Handler {
 	mux.Handle("POST "+setupRoute, a.admitted(http.HandlerFunc(a.setUpMobile)))
 	a.elementRoutes(mux)
 	a.mediator.Routes(mux, a.authenticate, a.admitted)
+	(&selfcare.Server{DB: a.DB, Guard: a.Guard, Admit: a.API.Admit}).Routes(mux)
 	mux.Handle("/access/", a.admitted(a.Guard.Handler()))
 	mux.Handle("/transfer/", a.admitted(transfer.Handler(filepath.Join(a.Data, "transfer"), a.fetcher)))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, "alive") })
