@@ -38,6 +38,7 @@ func runBench(ctx context.Context, args []string) error {
 	}
 	if args[0] == "charging" {
 		f.StringVar(&c.Face, "face", "direct", "by which face the requests come: "+strings.Join(bench.Faces, ", "))
+		f.StringVar(&c.Format, "format", "3gpp", "of the files of --face file: 3gpp or csv")
 		f.StringVar(&c.Mix, "mix", "sessions", "what is asked for: "+strings.Join(bench.Mixes, ", "))
 		f.IntVar(&c.Accounts, "accounts", 10_000, "accounts to charge")
 		f.IntVar(&c.Callers, "callers", 0, "requests in flight at most (default 4096, with --hot 32)")
