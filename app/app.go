@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tandem/app/broadband"
 	"tandem/app/mobile"
 	"tandem/app/selfcare"
 	"tandem/bss/billing"
@@ -40,6 +41,7 @@ import (
 	"tandem/oss/activation"
 	"tandem/oss/activation/driver"
 	"tandem/oss/activation/driver/hlr"
+	aaa "tandem/oss/activation/driver/radius"
 	"tandem/oss/fulfilment"
 	"tandem/oss/inventory"
 	"tandem/oss/spec"
@@ -89,7 +91,9 @@ type App struct {
 	chf      *nchf.Server
 	chfAddr  string
 	radius   *radius.Server
-	toNAS    toNAS
+	register *aaa.Register // logins of lines
+
+	broadband *broadband.Access // nil without RADIUS
 
 	handler http.Handler
 	metrics *metrics
@@ -121,7 +125,7 @@ func Schemas() []store.Schema {
 	out := []store.Schema{tmf.Schema(), outbox.Schema(), work.Schema(), access.Schema()}
 	for _, room := range [][]store.Schema{
 		subscription.Schemas, order.Schemas, billing.Schemas, charging.Schemas, communication.Schemas,
-		spec.Schemas, inventory.Schemas, activation.Schemas, fulfilment.Schemas, selfcare.Schemas,
+		spec.Schemas, inventory.Schemas, activation.Schemas, aaa.Schemas, fulfilment.Schemas, selfcare.Schemas,
 	} {
 		out = append(out, room...)
 	}
@@ -191,6 +195,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	party.Keep("billing", billing.Needs)
 	order.Payer(billing.MayPay)
 	a.Bus = outbox.New(a.DB, a.Log)
+	a.register = aaa.NewRegister(a.DB, a.Tenant, a.Sealer)
 	if err := a.openCharging(ctx, key); err != nil {
 		return err
 	}
@@ -198,7 +203,8 @@ func (a *App) build(ctx context.Context) (err error) {
 	a.Runner = work.New(a.DB, a.Log, work.Config{Lease: a.Lease})
 	a.connect()
 	a.Network.Handle(a.Runner)
-	fulfilment.NewEngine(a.DB, a.Runner, a.Network, a.Sealer, a.Log, a.Concurrency)
+	fulfilment.NewEngine(a.DB, a.Runner, a.Network, a.Sealer, a.Log, a.Concurrency).
+		Make(driver.RADIUSUser, broadband.Passwords(derived(key, "broadband: passwords of logins")))
 	order.Handle(a.Runner, a.DB)
 	inventory.Handle(a.Runner, a.DB)
 	delivery, err := communication.NewDelivery(a.DB, a.Messages)
@@ -219,7 +225,7 @@ func (a *App) build(ctx context.Context) (err error) {
 
 // connect prepares what talks to elements; nothing is sent before it is used.
 func (a *App) connect() {
-	o := activation.Options{Log: a.Log, Drivers: map[string]driver.Factory{"osmo-hlr": hlr.New}}
+	o := activation.Options{Log: a.Log, Drivers: map[string]driver.Factory{"osmo-hlr": hlr.New, aaa.Element: a.register.New}}
 	if a.Sealer != nil {
 		o.Keys = a.Sealer
 	}

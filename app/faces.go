@@ -8,11 +8,11 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
+	"tandem/app/broadband"
 	"tandem/bss/charging"
 	"tandem/edge/credit"
 	"tandem/edge/diameter"
@@ -35,17 +35,27 @@ type Faces struct {
 	Streams []charging.Stream `json:"streams,omitzero"`
 }
 
-// RADIUSFace is the accounting of broadband and of gateways without Gy (RFC 2866).
+// RADIUSFace is the access server of broadband (RFC 2865, RFC 5176) and the accounting
+// of it and of gateways without Gy (RFC 2866).
 type RADIUSFace struct {
-	Accounting []string    `json:"accounting"` // HOST:PORT, usually port 1813; name the host
-	Gateways   []RADIUSNAS `json:"gateways"`   // who may report
+	Authentication []string    `json:"authentication,omitzero"` // HOST:PORT, usually port 1812; name the host
+	Accounting     []string    `json:"accounting"`              // HOST:PORT, usually port 1813; name the host
+	Gateways       []RADIUSNAS `json:"gateways"`                // who may ask and report
+	SessionTimeout uint32      `json:"sessionTimeout,omitzero"` // seconds after which a user logs in anew; none: never
+	Interim        uint32      `json:"interim,omitzero"`        // seconds between reports, 60 or more; none: as the gateway is set
 }
 
 // RADIUSNAS is a gateway, or a block of gateways with one secret.
 type RADIUSNAS struct {
-	Name    string `json:"name"`
-	Address string `json:"address"` // one, or a block in CIDR form
-	Secret  string `json:"secret"`
+	Name    string   `json:"name"`
+	Address string   `json:"address"` // one, or a block in CIDR form
+	Secret  string   `json:"secret"`
+	Vendors []string `json:"vendors,omitzero"` // in whose attributes it is told speeds: mikrotik, wispr, chilli; none: all
+	Rate    int      `json:"rate,omitzero"`    // requests a second; none: no limit
+	Port    uint16   `json:"port,omitzero"`    // where it hears CoA and Disconnect; none: 3799
+	// Unsigned lets it log users in without Message-Authenticator, which lays it open to
+	// forgery (CVE-2024-3596).
+	Unsigned bool `json:"unsigned,omitzero"`
 }
 
 // NchfFace is Nchf_ConvergedCharging of the 5G core (TS 32.291), HTTP/2 without TLS
@@ -108,31 +118,12 @@ func (a *App) openFaces(key []byte) (err error) {
 		}
 		a.clients[credit.Nchf] = a.chf
 	}
-	if a.Faces.RADIUS != nil {
-		a.clients[credit.RADIUS] = &a.toNAS
+	if f := a.Faces.RADIUS; f != nil {
+		a.broadband = broadband.New(broadband.Config{Register: a.register, Charger: a.Charging.Engine, SessionTimeout: f.SessionTimeout, Interim: f.Interim, Log: a.Log})
+		a.register.Changed = a.broadband.Look
+		a.clients[credit.RADIUS] = a.broadband
 	}
 	return nil
-}
-
-// toNAS is the way back to gateways, which opens when charging has started already.
-type toNAS struct {
-	at atomic.Pointer[radius.Dynamic]
-}
-
-func (n *toNAS) Reauthorise(peer, session, back []byte, groups []uint32, done func(credit.Outcome)) {
-	if d := n.at.Load(); d != nil {
-		d.Reauthorise(peer, session, back, groups, done)
-		return
-	}
-	done(credit.NoAnswer)
-}
-
-func (n *toNAS) Abort(peer, session, back []byte, cause credit.Cause, done func(credit.Outcome)) {
-	if d := n.at.Load(); d != nil {
-		d.Abort(peer, session, back, cause, done)
-		return
-	}
-	done(credit.NoAnswer)
 }
 
 func (n *NchfFace) config(a *App, key []byte) nchf.Config {
@@ -140,17 +131,11 @@ func (n *NchfFace) config(a *App, key []byte) nchf.Config {
 		NotifyTo: func(u *url.URL) error { return tmf.CheckOutbound("notifyUri", u.String(), n.Local || a.AllowLocal) }}
 }
 
-// startRADIUS listens for accounting. An answer goes out when the report is durable.
+// startRADIUS listens. A report is answered when it is durable.
 func (a *App) startRADIUS() (err error) {
-	f := a.Faces.RADIUS
-	c := radius.Config{Acct: f.Accounting, Charger: a.Charging.Engine, Log: a.Log, Restarted: func(r radius.Restart, done func(bool)) {
-		go func() {
-			_, err := a.Charging.Engine.Restart(context.Background(), credit.RADIUS, r.Peer, 0)
-			done(err == nil)
-		}()
-	}}
-	for _, n := range f.Gateways {
-		c.NAS = append(c.NAS, radius.NAS{Name: n.Name, Address: n.Address, Secret: radius.Key(n.Secret)})
+	c, err := a.Faces.RADIUS.config(a)
+	if err != nil {
+		return err
 	}
 	if a.radius, err = radius.Listen(c); err != nil {
 		return fmt.Errorf("radius: %w", err)
@@ -159,14 +144,40 @@ func (a *App) startRADIUS() (err error) {
 	if err != nil {
 		return fmt.Errorf("radius: %w", errors.Join(err, a.radius.Close()))
 	}
-	a.toNAS.at.Store(back)
+	a.broadband.Start(back)
 	a.push(func() {
 		if err := errors.Join(back.Close(), a.radius.Close()); err != nil {
 			a.Log.Warn("radius", "error", err)
 		}
+		a.broadband.Close()
 	})
 	return nil
 }
+
+func (f *RADIUSFace) config(a *App) (c radius.Config, err error) {
+	c = radius.Config{Auth: f.Authentication, Acct: f.Accounting, Authenticator: a.broadband, Charger: a.Charging.Engine, Reported: a.broadband.Reported, Log: a.Log,
+		Restarted: func(r radius.Restart, done func(bool)) {
+			go func() {
+				a.broadband.Restarted(r.Peer)
+				_, err := a.Charging.Engine.Restart(context.Background(), credit.RADIUS, r.Peer, 0)
+				done(err == nil)
+			}()
+		}}
+	for _, n := range f.Gateways {
+		nas := radius.NAS{Name: n.Name, Address: n.Address, Secret: radius.Key(n.Secret), Rate: n.Rate, DynamicPort: n.Port, LegacyNoMessageAuthenticator: n.Unsigned}
+		for _, v := range n.Vendors {
+			dialect, known := dialects[v]
+			if !known {
+				return c, fault.BadInput("faces", "The gateway %q speaks mikrotik, wispr or chilli, not %q", n.Name, v)
+			}
+			nas.Vendors |= dialect
+		}
+		c.NAS = append(c.NAS, nas)
+	}
+	return c, nil
+}
+
+var dialects = map[string]radius.Vendors{"mikrotik": radius.Mikrotik, "wispr": radius.WISPr, "chilli": radius.Chilli}
 
 func (d *DiameterFace) config(a *App) diameter.Config {
 	c := diameter.Config{Host: d.Host, Realm: d.Realm, Aliases: d.Twins,
@@ -231,6 +242,14 @@ func (a *App) RADIUSAddr() string {
 		return ""
 	}
 	return a.radius.AcctAddr()
+}
+
+// LoginAddr is where gateways log users in, "" if they do not.
+func (a *App) LoginAddr() string {
+	if a.radius == nil {
+		return ""
+	}
+	return a.radius.AuthAddr()
 }
 
 // DiameterAddr is where Diameter clients reach the node, "" if they do not.

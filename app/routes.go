@@ -25,6 +25,8 @@ func (a *App) routes() http.Handler {
 	mux.Handle("POST "+stockRoute, a.admitted(http.HandlerFunc(a.postCards)))
 	mux.Handle("POST "+printRoute, a.admitted(http.HandlerFunc(a.printVouchers)))
 	mux.Handle("POST "+setupRoute, a.admitted(http.HandlerFunc(a.setUpMobile)))
+	mux.Handle("POST "+setupLines, a.admitted(http.HandlerFunc(a.setUpBroadband)))
+	mux.Handle("GET "+loginRoute, a.admitted(http.HandlerFunc(a.getLogin)))
 	a.elementRoutes(mux)
 	a.mediator.Routes(mux, a.authenticate, a.admitted)
 	(&selfcare.Server{DB: a.DB, Guard: a.Guard, Admit: a.API.Admit}).Routes(mux)

@@ -17,6 +17,7 @@ import (
 	"tandem/kit/store"
 	"tandem/kit/tmf"
 	"tandem/oss/activation"
+	aaa "tandem/oss/activation/driver/radius"
 )
 
 // labNote marks an element that is the lab's, so that it is found again on a
@@ -44,8 +45,28 @@ func Open(ctx context.Context, c Config) (*App, error) {
 		return nil, err
 	}
 	score(a.Bus, a.Charging) // nobody hears here: it is asked how far they are
+	if err := a.openRegister(ctx); err != nil {
+		a.Stop()
+		return nil, err
+	}
 	a.connect()
 	return a, nil
+}
+
+// openRegister finds the host whose logins the access server has, for who only reads.
+func (a *App) openRegister(ctx context.Context) error {
+	tenants, err := access.Tenants(ctx, a.DB)
+	if err != nil {
+		return err
+	}
+	owner := a.Tenant
+	for _, t := range tenants {
+		if owner == "" && t.Role == "host" {
+			owner = t.ID
+		}
+	}
+	a.register = aaa.NewRegister(a.DB, owner, nil)
+	return nil
 }
 
 // StartElements starts the elements that live in a stopped node's process, the

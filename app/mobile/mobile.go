@@ -61,7 +61,12 @@ func Install(tx *store.Tx) error {
 			return err
 		}
 	}
-	for _, file := range [][]byte{network, catalogue} {
+	return Documents(tx, network, catalogue)
+}
+
+// Documents creates what files list: an array of {"kind", "doc"}, of the kinds of Kinds.
+func Documents(tx *store.Tx, files ...[]byte) error {
+	for _, file := range files {
 		var entries []entry
 		if err := tmf.Decode(file, &entries); err != nil {
 			return err

@@ -326,7 +326,7 @@ const (
 
 // element marks what the element lists and suspects what nobody built.
 func (v *run) element(e activation.Element) error {
-	for _, typ := range sortedKeys(driver.Types) {
+	for _, typ := range driver.HeldBy(e.Type) {
 		var strangers []string
 		list := func() error {
 			strangers = nil

@@ -100,6 +100,9 @@ func charged(call *credit.Call) {
 		x.finish(silent) // the gateway keeps its record and sends it again (RFC 2866 4.1)
 		return
 	}
+	if hear := x.port.server.reported; hear != nil {
+		hear(call)
+	}
 	x.accounted()
 }
 

@@ -129,3 +129,19 @@ func parseBack(b []byte) (to netip.Addr, attributes []byte, ok bool) {
 	attributes = b[1+b[0]:]
 	return to, attributes, ok && wellFormed(attributes)
 }
+
+// UserOf is the user that a way back names: the Return of accounting requests, as a Client of charging is given it.
+func UserOf(back []byte) string {
+	_, attributes, ok := parseBack(back)
+	if !ok {
+		return ""
+	}
+	for len(attributes) > 2 {
+		size := int(attributes[1])
+		if Type(attributes[0]) == UserName {
+			return string(attributes[2:size])
+		}
+		attributes = attributes[size:]
+	}
+	return ""
+}

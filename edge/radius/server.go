@@ -30,6 +30,9 @@ type Config struct {
 	Charger       credit.Charger
 	// Restarted closes all sessions of a gateway, with the last use that is known of each, and calls done once that is durable.
 	Restarted func(r Restart, done func(durable bool))
+	// Reported hears of each accounting report that was kept, before the gateway does: the call is valid until it returns, and it must
+	// not block. nil: nobody hears.
+	Reported func(*credit.Call)
 
 	Readers  int // sockets and readers for each address; 0 means 1. More need Linux
 	InFlight int // requests of an address under way at once; 0 means 8192
@@ -56,6 +59,7 @@ type Server struct {
 	authenticator Authenticator
 	charger       credit.Charger
 	restarted     func(Restart, func(bool))
+	reported      func(*credit.Call)
 	table         atomic.Pointer[table]
 	challenges    *challenges
 	count         counters
@@ -72,7 +76,7 @@ func Listen(c Config) (*Server, error) {
 	if _, err := c.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{authenticator: c.Authenticator, charger: c.Charger, restarted: c.Restarted,
+	s := &Server{authenticator: c.Authenticator, charger: c.Charger, restarted: c.Restarted, reported: c.Reported,
 		challenges: newChallenges(challengeMax), log: c.Log, quit: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -32,6 +32,16 @@ func Claim(tx *store.Tx, p Place, holder string) error {
 	return fault.Clash("alreadyActivated", "Service %s has %s on element %s already, or is about to", strings.TrimPrefix(holder, "direct:"), p.Key, p.Element)
 }
 
+// Holds says that the tenant has a place, whoever of its services it is; fault.Missing if it does not.
+func Holds(tx *store.Tx, p Place) error {
+	var holder string
+	err := tx.Row("SELECT holder FROM activation_claim WHERE tenant = $1 AND element = $2 AND type = $3 AND key = $4", p.Element, p.Type, p.Key).Scan(&holder)
+	if err == store.ErrNotFound {
+		return fault.Missing(p.Type, p.Key)
+	}
+	return err
+}
+
 // Yield gives a place up: nothing of the holder is there any more.
 func Yield(tx *store.Tx, p Place, holder string) {
 	tx.Queue("DELETE FROM activation_claim WHERE tenant = $1 AND element = $2 AND type = $3 AND key = $4 AND holder = $5", p.Element, p.Type, p.Key, holder)

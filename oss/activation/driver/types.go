@@ -1,6 +1,9 @@
 package driver
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // HLRSubscriber is a SIM in a home location register. Key: IMSI. Attributes: msisdn (digits, empty for none), cs and ps (circuit and
 // packet service, "true" or "false"). Secrets: k and opc (32 hexadecimal digits each), both or neither.
@@ -45,6 +48,17 @@ var Types = map[string]Type{
 		Key:        "IPv4 address",
 		Attributes: []string{"login"},
 	},
+}
+
+// held are the types of resources that a type of element holds.
+var held = map[string][]string{"osmo-hlr": {HLRSubscriber}, "tandem-aaa": {RADIUSUser}, "kea-dhcp4": {DHCPReservation}}
+
+// HeldBy lists the types of resources that a type of element can hold: all there are, if that is not known.
+func HeldBy(element string) []string {
+	if list := held[element]; list != nil {
+		return list
+	}
+	return slices.Sorted(maps.Keys(Types))
 }
 
 // HasAttribute reports whether the type has the attribute.

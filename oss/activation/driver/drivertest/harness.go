@@ -39,7 +39,7 @@ type Harness struct {
 	New      driver.Factory
 	Endpoint driver.Endpoint // the way through Inject; Connections and Patience are the suite's
 	Inject   func(Rule)      // nil: everything passes
-	Resident bool             // the element lives in this process: the driver keeps no connection to it
+	Resident bool            // the element lives in this process: the driver keeps no connection to it
 	Kill     func()
 	Restart  func() // after Kill: same address, same data
 

@@ -1,0 +1,25 @@
+// Package broadband is the fixed line as a product that an operator can start with, and what its access server decides: who may
+// log in, what gateways are told of him, and what is told to a session that runs when that changes.
+//
+//	productOffering Broadband 100 | Broadband 250 | Broadband prepaid
+//	   └─ productSpecification Broadband line
+//	        └─ CFS Broadband ─┬─ RFS Broadband access ──┬─ login              (pool login)
+//	                          │                         └─ RADIUS subscriber  (element aaa)
+//	                          └─ RFS Broadband address ─┬─ IPv4 address       (pool ipv4)
+//	                                                    └─ DHCP reservation   (element dhcp, if the line's router asks for it)
+//
+// Owns: those documents, and in memory the live sessions of the gateways that report to this node. Tells and hears no facts.
+//
+//	Access-Request ─> Authenticate ─┐            ┌─ register: password, enabled, address, speeds
+//	                                ├─> verdict ─┤
+//	accounting ─────> Reported ─┐   │            └─ charging: barred? something left?
+//	charging ───────> Reauthorise ──┼─> look at a user's sessions ─> CoA, Disconnect
+//	register ───────> Changed ──┘   │
+//	a tick, for who is slowed ──────┘
+//
+// The verdict of a login is what the register says (oss/activation/driver/radius) and what charging answers to "is there something
+// left?" (credit.Balance). Everything that a session was told is in its Class, which the gateway echoes with each report: a session whose
+// Class is not the one that the verdict has now is told the new profile by CoA; where only an end helps, because the login is out,
+// its address is another or the gateway cannot change a session that must be slowed, by Disconnect. So a node that starts anew knows after
+// one report what each session was told, and a change that was missed is made up for.
+package broadband

@@ -1,0 +1,177 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tandem/app"
+	"tandem/app/broadband"
+	"tandem/bss/charging/core"
+	"tandem/bss/subscription"
+	"tandem/edge/hlr/hlrtest"
+	"tandem/edge/peertest"
+	"tandem/kit/store"
+	"tandem/kit/tmf"
+	"tandem/oss/activation"
+	aaa "tandem/oss/activation/driver/radius"
+	"tandem/oss/inventory"
+)
+
+const nasSecret = "a shared secret of the lab"
+
+// fixed is an operator of fixed lines.
+type fixed struct{ *operator }
+
+// fixedLine starts a node whose access server answers to gateways, and a brand that sells lines.
+func fixedLine(t *testing.T, engine store.Dialect, face app.RADIUSFace) *fixed {
+	t.Helper()
+	e := hlrtest.Start(t)
+	c := config(t, engine)
+	c.Faces.RADIUS = &face
+	o := start(t, c, e)
+	o.seed(e.CTRL(), e.VTY(), 1)
+	f := &fixed{o}
+	f.stock()
+	return f
+}
+
+// stock gives the brand its product, logins and addresses, and the use of the host's access server.
+func (f *fixed) stock() {
+	f.t.Helper()
+	f.write(brand, func(tx *store.Tx) error {
+		if err := broadband.Install(tx); err != nil {
+			return err
+		}
+		var logins, addresses []string
+		for i := range 20 {
+			logins, addresses = append(logins, fmt.Sprintf("bluebird-%04d", i)), append(addresses, fmt.Sprintf("100.64.0.%d", 100+i))
+		}
+		if err := inventory.AddNumbers(tx, broadband.LoginPool, logins); err != nil {
+			return err
+		}
+		return inventory.AddNumbers(tx, broadband.AddressPool, addresses)
+	})
+	f.write(host, func(tx *store.Tx) error {
+		if err := activation.SaveElement(tx, activation.Element{Name: broadband.Element, Type: aaa.Element, Address: "127.0.0.1:1812", Enabled: true}); err != nil {
+			return err
+		}
+		return activation.Grant(tx, broadband.Element, brand, "bluebird-")
+	})
+}
+
+// line is a line that was sold.
+type line struct {
+	*subscription.Product
+	login, password, address string
+}
+
+func (f *fixed) sells(offering string, chars ...tmf.Characteristic) line {
+	f.t.Helper()
+	p := f.through(add(offering, chars...))
+	f.await("charging to know the line", func() bool {
+		return f.count("SELECT count(*) FROM charging_line WHERE tenant = $1 AND product = $2 AND subscriber > 0", brand, p.ID) == 1
+	})
+	return line{p, char(p, "radiusUser"), f.password(char(p, "radiusUser")), char(p, "ipv4")}
+}
+
+// password asks for a login's password as customer care does.
+func (f *fixed) password(login string) string {
+	f.t.Helper()
+	got := must[struct {
+		Login    string `json:"login"`
+		Password string `json:"password"`
+	}](f.operator, http.MethodGet, "/tandem-api/broadband/v1/login/"+login, nil)
+	return got.Password
+}
+
+// pays tops the line's balance up, in 10^-9 EUR.
+func (f *fixed) pays(l line, amount int64) {
+	f.t.Helper()
+	n := f.count("SELECT account FROM charging_line WHERE tenant = $1 AND product = $2", brand, l.ID)
+	_, err := f.Charging.Engine.Run(f.t.Context(), core.Command{Ref: core.NewRef(int(n%256), uint32(n/256)),
+		Do: func(h *core.Hand) error { return h.Credit(1, amount, core.TopUp, "voucher", 0) }})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// radclient sends one request as a gateway and returns what came back.
+func (f *fixed) radclient(address, kind, attributes string) string {
+	f.t.Helper()
+	path := peertest.Need(f.t, "radclient", "freeradius-utils")
+	keys := filepath.Join(f.t.TempDir(), "secret")
+	if err := os.WriteFile(keys, []byte(nasSecret+"\n"), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	cmd := exec.Command(path, "-x", "-t", "0.5", "-r", "20", "-S", keys, address, kind)
+	cmd.Stdin = strings.NewReader(attributes)
+	out, err := cmd.CombinedOutput()
+	if _, ended := err.(*exec.ExitError); err != nil && !ended {
+		f.t.Fatal(err)
+	}
+	return string(out)
+}
+
+// login is an Access-Request of the line by PAP.
+func (f *fixed) logsIn(l line, password string) string {
+	f.t.Helper()
+	return f.radclient(f.LoginAddr(), "auth", fmt.Sprintf("User-Name = %q\nUser-Password = %q\nNAS-Identifier = bng-1\nMessage-Authenticator = 0x00\n", l.login, password))
+}
+
+func (f *fixed) wants(out string, parts ...string) {
+	f.t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(out, part) {
+			f.t.Fatalf("%q is missing in\n%s", part, out)
+		}
+	}
+}
+
+var lab = []app.RADIUSNAS{{Name: "lab", Address: "127.0.0.0/8", Secret: nasSecret}}
+
+// A line is sold, logs in with its address and speed, is accounted, throttled when nothing is left, suspended and ended.
+func TestBroadbandIsSold(t *testing.T) {
+	for _, engine := range engines {
+		t.Run(engine.String(), func(t *testing.T) {
+			t.Parallel()
+			f := fixedLine(t, engine, app.RADIUSFace{Authentication: []string{"127.0.0.1:0"}, Accounting: []string{"127.0.0.1:0"}, Gateways: lab, SessionTimeout: 86400})
+			l := f.sells(broadband.Flat100)
+			if l.login != "bluebird-0000" || l.address != "100.64.0.100" {
+				t.Fatalf("sold %q with address %q", l.login, l.address)
+			}
+			out := f.logsIn(l, l.password)
+			f.wants(out, "Received Access-Accept", "Framed-IP-Address = "+l.address, "Session-Timeout = 86400", "Mikrotik-Rate-Limit = \"40000000/100000000\"",
+				"WISPr-Bandwidth-Max-Down = 100000000", "Class = 0x")
+			f.wants(f.logsIn(l, "not the password"), "Received Access-Reject")
+			f.wants(f.logsIn(line{login: "bluebird-9999"}, l.password), "Received Access-Reject")
+			class := out[strings.Index(out, "Class = 0x"):]
+			class, _, _ = strings.Cut(class, "\n")
+			report := func(status string, more string) {
+				t.Helper()
+				f.wants(f.radclient(f.RADIUSAddr(), "acct", fmt.Sprintf("User-Name = %q\nAcct-Session-Id = s1\nNAS-Identifier = bng-1\nAcct-Status-Type = %s\n%s\n%s\n", l.login, status, class, more)),
+					"Received Accounting-Response")
+			}
+			report("Start", "")
+			report("Interim-Update", "Acct-Input-Octets = 1000000\nAcct-Output-Octets = 5000000\nAcct-Session-Time = 60")
+			report("Stop", "Acct-Input-Octets = 2000000\nAcct-Output-Octets = 8000000\nAcct-Session-Time = 90")
+			f.await("the usage record", func() bool {
+				return f.count("SELECT coalesce(sum(octets), 0) FROM charging_usage WHERE tenant = $1", brand) == 10_000_000
+			})
+			if n := f.count("SELECT count(*) FROM billing_charge WHERE tenant = $1 AND product = $2", brand, l.ID); n != 2 {
+				t.Errorf("%d billable items, want month and connection", n)
+			}
+			f.through(modify(l.ID, subscription.Suspended))
+			f.wants(f.logsIn(l, l.password), "Received Access-Reject", "This line is suspended")
+			f.through(modify(l.ID, subscription.Active))
+			f.await("the line to work again", func() bool { return strings.Contains(f.logsIn(l, l.password), "Received Access-Accept") })
+			f.through(end(l.ID))
+			f.wants(f.logsIn(l, l.password), "Received Access-Reject")
+			f.proves()
+		})
+	}
+}
