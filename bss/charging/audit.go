@@ -222,15 +222,19 @@ type totals struct{ rows, seconds, octets, events, money int64 }
 
 // audit is one pass over the journal.
 type audit struct {
-	r       *Room
-	found   func(tenant, words string) error
-	upto    map[uint32]int64 // position of the journal, by tenant
-	names   map[uint32]string
-	written map[uint32]totals // what the usage rows say
-	read    map[uint32]totals // what the journal says
-	rules   map[uint32]rating.Plan
-	open    map[chain]chainRate
-	sum     Audited
+	r        *Room
+	since    bool // rows up to the marks are not added up again
+	found    func(tenant, words string) error
+	upto     map[uint32]int64 // position of the journal, by tenant
+	number   map[uint32]int64 // of the last usage row before it
+	names    map[uint32]string
+	written  map[uint32]totals // what the usage rows say
+	read     map[uint32]totals // what the journal says
+	unjudged map[uint32]int64
+	marks    map[uint32]mark
+	rules    map[uint32]rating.Plan
+	open     map[chain]chainRate
+	sum      Audited
 }
 
 // chain is a rating group of a session, whose records follow each other.
@@ -241,82 +245,100 @@ type chain struct {
 }
 
 type chainRate struct {
-	tariff, rate uint32
-	mixed        bool
+	tenant, tariff, rate uint32
+	mixed                bool
 }
 
-// AuditJournal reads the whole journal and holds the usage rows of all tenants
-// against it: nothing lost, nothing twice. And it prices what was used anew, from the
-// words of the tariffs and with exact fractions, and holds that against what was
-// charged.
+// AuditJournal holds the usage rows of all tenants against the journal: nothing lost,
+// nothing twice. And it prices what was used anew, from the words of the tariffs and
+// with exact fractions, and holds that against what was charged. What was pruned was
+// audited before; of it the sums were kept (prune.go), and all rows must still add up
+// to them.
 func (r *Room) AuditJournal(ctx context.Context, found func(tenant, words string) error) (Audited, error) {
-	a := &audit{r: r, found: found, upto: map[uint32]int64{}, names: map[uint32]string{}, written: map[uint32]totals{}, read: map[uint32]totals{},
-		rules: map[uint32]rating.Plan{}, open: map[chain]chainRate{}}
+	a, err := r.auditJournal(ctx, false, found)
+	return a.sum, err
+}
+
+// auditJournal does so. since: only the rows that were written since the last marks
+// are added up, which is enough to set new ones.
+func (r *Room) auditJournal(ctx context.Context, since bool, found func(tenant, words string) error) (*audit, error) {
+	a := &audit{r: r, since: since, found: found, upto: map[uint32]int64{}, number: map[uint32]int64{}, names: map[uint32]string{}, written: map[uint32]totals{},
+		read: map[uint32]totals{}, unjudged: map[uint32]int64{}, marks: map[uint32]mark{}, rules: map[uint32]rating.Plan{}, open: map[chain]chainRate{}}
 	if err := r.readShelves(ctx); err != nil {
-		return a.sum, err
+		return a, err
 	}
 	tenants, err := r.tenants(ctx)
 	if err != nil {
-		return a.sum, err
+		return a, err
 	}
 	last := int64(0)
 	for _, t := range tenants {
 		if err := a.prepare(ctx, t); err != nil {
-			return a.sum, err
+			return a, err
 		}
 	}
 	for _, upto := range a.upto {
 		last = max(last, upto)
 	}
 	if err := a.scan(ctx, last); err != nil {
-		return a.sum, err
+		return a, err
 	}
 	for n, name := range a.names {
 		if w, j := a.written[n], a.read[n]; w != j {
 			if err := found(name, fmt.Sprintf("the journal has %d records of usage (%d s, %d octets, %d events, %d of 10^-9), written down are %d (%d s, %d octets, %d events, %d)",
 				j.rows, j.seconds, j.octets, j.events, j.money, w.rows, w.seconds, w.octets, w.events, w.money)); err != nil {
-				return a.sum, err
+				return a, err
 			}
 		}
 	}
-	return a.sum, nil
+	return a, nil
 }
 
-// prepare reads what is written of a tenant, at one position of the journal.
+const (
+	// One statement sees one instant: the cursor, and the last row of what is before it.
+	auditUpto = `SELECT seq, coalesce((SELECT max(number) FROM charging_usage WHERE tenant = $1), 0)
+		FROM charging_cursor WHERE tenant = $1 AND part = 1`
+	auditRows = `SELECT count(*), coalesce(sum(seconds), 0), coalesce(sum(octets), 0), coalesce(sum(events), 0), coalesce(sum(money), 0)
+		FROM charging_usage WHERE tenant = $1 AND number > $2 AND number <= $3`
+)
+
+// prepare reads what is written of a tenant, at one position of the journal, and from
+// where on the journal is to be read.
 func (a *audit) prepare(ctx context.Context, tenant string) error {
 	n := a.r.tenantNumber(tenant)
 	if n == 0 {
 		return nil // it charges for nothing
 	}
 	a.names[n] = tenant
-	const cursor = "SELECT seq FROM charging_cursor WHERE tenant = $1 AND part = 1"
 	return a.r.read(ctx, tenant, func(tx *store.Tx) error {
 		if err := a.readTariffs(tx); err != nil {
 			return err
 		}
-		for range 1000 {
-			var before, after int64
-			var t totals
-			err := tx.Row(cursor).Scan(&before)
+		m, err := readMark(tx)
+		if err != nil {
+			return err
+		}
+		var upto, number int64
+		if err := tx.Row(auditUpto).Scan(&upto, &number); err != nil {
 			if err == store.ErrNotFound {
 				return nil
 			}
-			if err != nil {
-				return err
-			}
-			if err := tx.Row(`SELECT count(*), coalesce(sum(seconds), 0), coalesce(sum(octets), 0), coalesce(sum(events), 0), coalesce(sum(money), 0)
-				FROM charging_usage WHERE tenant = $1`).Scan(&t.rows, &t.seconds, &t.octets, &t.events, &t.money); err != nil {
-				return err
-			}
-			if err := tx.Row(cursor).Scan(&after); err != nil {
-				return err
-			}
-			if before == after {
-				a.upto[n], a.written[n] = after, t
-				return nil
-			}
+			return err
 		}
-		return fault.Away(nil, "The usage of %s is written faster than it can be added up; verify when there is less traffic", tx.Tenant())
+		after := int64(0)
+		if a.since {
+			after = m.Number
+		}
+		var t totals
+		if err := tx.Row(auditRows, after, number).Scan(&t.rows, &t.seconds, &t.octets, &t.events, &t.money); err != nil {
+			return err
+		}
+		if a.since {
+			t.add(m.totals)
+		}
+		a.upto[n], a.number[n], a.written[n] = upto, number, t
+		a.goOn(n, m)
+		return nil
 	})
 }
 
@@ -336,10 +358,10 @@ func (a *audit) readTariffs(tx *store.Tx) error {
 
 func (a *audit) scan(ctx context.Context, last int64) error {
 	var m core.Move
-	for after := int64(0); after < last; {
+	for after := a.from(); after < last; {
 		at, err := a.r.journal.Read(ctx, after, projectBytes, func(seq int64, b *journal.Batch) error {
 			return core.Scan(b.Blob, b.First, func(rec *core.Record, next func(*core.Move) bool) error {
-				if upto, known := a.upto[rec.Tenant]; !known || seq > upto {
+				if upto, known := a.upto[rec.Tenant]; !known || seq > upto || seq <= a.marks[rec.Tenant].Seq {
 					return nil
 				}
 				return a.record(rec, next, &m)
@@ -358,6 +380,11 @@ func (a *audit) scan(ctx context.Context, last int64) error {
 
 func (a *audit) record(rec *core.Record, next func(*core.Move) bool, m *core.Move) error {
 	for next(m) {
+		if m.Op == core.MovePost {
+			if err := a.posted(rec, &m.Posted); err != nil {
+				return err
+			}
+		}
 		if m.Op != core.MoveShut && m.Op != core.MovePart && m.Op != core.MoveEvent {
 			continue
 		}
@@ -377,7 +404,7 @@ func (a *audit) group(rec *core.Record, m *core.Move, i int) error {
 	seen, known := a.open[key]
 	switch {
 	case m.Op == core.MovePart && !known:
-		a.open[key] = chainRate{tariff: g.Tariff, rate: g.Rate}
+		a.open[key] = chainRate{tenant: rec.Tenant, tariff: g.Tariff, rate: g.Rate}
 	case m.Op == core.MovePart:
 		seen.mixed = seen.mixed || seen.tariff != g.Tariff || seen.rate != g.Rate
 		a.open[key] = seen
@@ -396,12 +423,12 @@ func (a *audit) group(rec *core.Record, m *core.Move, i int) error {
 	a.read[rec.Tenant] = t
 	a.sum.Records++
 	if known && (seen.mixed || seen.tariff != g.Tariff || seen.rate != g.Rate) {
-		a.sum.Unjudged++
+		a.skip(rec.Tenant)
 		return nil
 	}
 	want, judged := a.price(g)
 	if !judged {
-		a.sum.Unjudged++
+		a.skip(rec.Tenant)
 		return nil
 	}
 	if want.Cmp(big.NewInt(g.Charged)) == 0 {
@@ -409,6 +436,12 @@ func (a *audit) group(rec *core.Record, m *core.Move, i int) error {
 	}
 	return a.found(a.names[rec.Tenant], fmt.Sprintf("session %q (shard %d, record %d): %d units were charged with %d of 10^-9, by tariff %d they cost %s",
 		m.Session.Name(), rec.Shard, rec.N, g.Priced, g.Charged, g.Tariff, want))
+}
+
+// skip counts a record whose price is not judged.
+func (a *audit) skip(tenant uint32) {
+	a.unjudged[tenant]++
+	a.sum.Unjudged++
 }
 
 // price is what the priced units of a group cost by the words of its tariff. Prices

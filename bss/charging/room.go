@@ -67,12 +67,14 @@ type Room struct {
 	news    chan struct{} // the journal has grown
 	stop    context.CancelFunc
 	done    sync.WaitGroup
-	flying  sync.Map // commands being carried out, by number
+	flying  sync.Map // commands being carried out: since when, by number
 	cursors cursors
 	upto    atomic.Int64 // position of the journal that all tenants have been projected to
 	brands  brands
 	host    string    // the tenant that keeps the usage of nobody, as far as the projector knows
 	move    core.Move // of the projector
+	rows    int       // of what it projects at present
+	files   int       // of them, rows of records of files
 	log     *slog.Logger
 }
 
@@ -101,9 +103,10 @@ func (r *Room) Start(ctx context.Context) error {
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stop = stop
-	r.done.Add(2)
+	r.done.Add(3)
 	go r.carryOut(run)
 	go r.project(run)
+	go r.pruneNowAndThen(run)
 	nudge(r.kick)
 	nudge(r.news)
 	return nil
