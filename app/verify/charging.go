@@ -94,13 +94,13 @@ func unknownProducts(tx *store.Tx, ids []string) (lost []string, err error) {
 	return lost, err
 }
 
-// balances holds what is in the buckets against the ledger, where this process
-// decides on charges.
+// balances holds what is in the buckets against the ledger: in memory where this
+// process decides on charges, as the journal has it elsewhere.
 func (v *run) balances(tenant string) error {
-	if !v.Charging.Running() {
+	if v.Charging == nil {
 		return nil
 	}
-	return v.Charging.AuditBalances(v.ctx, tenant, func(account, words string) error {
+	judged, err := v.Charging.AuditBalances(v.ctx, tenant, func(account, words string) error {
 		m := Mismatch{Kind: KindCharging, Tenant: tenant, Product: account, Words: words}
 		return v.suspect(suspect{Mismatch: m, again: func() (Mismatch, bool, error) {
 			words, err := v.Charging.AuditBalance(v.ctx, tenant, account)
@@ -108,6 +108,8 @@ func (v *run) balances(tenant string) error {
 			return m, words != "", err
 		}})
 	})
+	v.sum.Accounts += judged
+	return err
 }
 
 // journal holds the usage of all tenants against the journal, and the charges against

@@ -108,6 +108,7 @@ type Summary struct {
 	Services   int64       `json:"services"`
 	Resources  int64       `json:"resources"` // read on elements
 	Orders     int64       `json:"orders"`
+	Accounts   int64       `json:"accounts"` // of charging, whose balances were held against the ledger
 	Charges    int64       `json:"charges"`  // records of usage in the journal
 	Unjudged   int64       `json:"unjudged"` // of them, whose price depends on more than their units
 	OnTheWay   int64       `json:"onTheWay"` // not judged: a fact about it is still to be heard
@@ -136,8 +137,8 @@ func (s Summary) Err() error {
 
 // String is the summary for people.
 func (s Summary) String() string {
-	text := fmt.Sprintf("%d tenants, %d products, %d billable items, %d services, %d resources on elements, %d orders, %d usage records in %.1f s",
-		s.Tenants, s.Products, s.Items, s.Services, s.Resources, s.Orders, s.Charges, s.Seconds)
+	text := fmt.Sprintf("%d tenants, %d products, %d billable items, %d services, %d resources on elements, %d orders, %d balances, %d usage records in %.1f s",
+		s.Tenants, s.Products, s.Items, s.Services, s.Resources, s.Orders, s.Accounts, s.Charges, s.Seconds)
 	if s.Unheard > 0 {
 		text += fmt.Sprintf("; %d facts are still to be heard, and %d things were not judged for that: verify again when they are", s.Unheard, s.OnTheWay)
 	}

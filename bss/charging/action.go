@@ -566,7 +566,7 @@ func (r *Room) finished(tx *store.Tx, numbers []int64) error {
 		for i, n := range part {
 			args[i] = n
 		}
-		rows, err := tx.Query("SELECT number, account, kind, product, action, doc FROM charging_command WHERE tenant = $1 AND action <> '' AND number IN ("+store.In(2, len(args))+") ORDER BY number", args...)
+		rows, err := tx.Query("SELECT number, account, kind, product, action, doc, at FROM charging_command WHERE tenant = $1 AND action <> '' AND number IN ("+store.In(2, len(args))+") ORDER BY number", args...)
 		steps, err := store.Collect(rows, err, scanCommand(tx.Tenant()))
 		if err != nil {
 			return err

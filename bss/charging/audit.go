@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -77,138 +76,8 @@ func Charges(tx *store.Tx, offering string) (bool, error) {
 	return len(plan.Rules) > 0 || len(allowances) > 0, err
 }
 
-// Running says that the room decides on charges in this process.
-func (r *Room) Running() bool { return r != nil && r.stop != nil }
-
-// accounts are the next ones of a tenant.
-func (r *Room) accounts(tx *store.Tx, after int64) ([]account, error) {
-	rows, err := tx.Query(readAccount+"number > $2 ORDER BY number LIMIT 500", after)
-	return store.Collect(rows, err, scanAccount)
-}
-
-// AuditBalances holds what is in the buckets of a tenant's accounts against the sum
-// of their entries, and hands found the accounts that differ.
-func (r *Room) AuditBalances(ctx context.Context, tenant string, found func(account, words string) error) error {
-	for after := int64(0); ; {
-		var page []account
-		err := r.read(ctx, tenant, func(tx *store.Tx) (err error) {
-			page, err = r.accounts(tx, after)
-			return err
-		})
-		if err != nil || len(page) == 0 {
-			return err
-		}
-		for _, a := range page {
-			after = a.Number
-			words, err := r.auditAccount(ctx, tenant, a)
-			if err == nil && words != "" {
-				err = found(a.ID, words)
-			}
-			if err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// AuditBalance does so for one account.
-func (r *Room) AuditBalance(ctx context.Context, tenant, id string) (words string, err error) {
-	var a account
-	err = r.read(ctx, tenant, func(tx *store.Tx) (err error) {
-		a, err = oneAccount(tx, "id = $2", id)
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	return r.auditAccount(ctx, tenant, a)
-}
-
 func (r *Room) read(ctx context.Context, tenant string, fn func(*store.Tx) error) error {
 	return r.DB.Read(ctx, store.Scope{Tenant: tenant, Actor: actor}, fn)
-}
-
-const auditTries = 20 // to find an account that nobody charges meanwhile
-
-// auditAccount compares when the journal is projected and nothing moved meanwhile.
-func (r *Room) auditAccount(ctx context.Context, tenant string, a account) (string, error) {
-	for range auditTries {
-		before, err := r.booked(ctx, tenant, a)
-		if err != nil {
-			return "", err
-		}
-		idle := r.Behind() <= 0
-		has := map[int64]int64{}
-		switch err := r.Engine.Look(refOf(a.Number), func(x *core.Account) {
-			for i := range x.Buckets {
-				has[int64(x.Buckets[i].ID)] = x.Buckets[i].Value
-			}
-		}); {
-		case err == core.ErrAway:
-			return "", nil // another node decides for it, and verifies it
-		case fault.Is(err, fault.NotFound):
-			return "", nil // its command waits
-		case err != nil:
-			return "", err
-		}
-		after, err := r.booked(ctx, tenant, a)
-		if err != nil {
-			return "", err
-		}
-		if idle && same(before, after) {
-			return difference(before, has), nil
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return "", ctx.Err()
-		}
-	}
-	return "", nil
-}
-
-func same(a, b map[int64]int64) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for k, v := range a {
-		if w, ok := b[k]; !ok || v != w {
-			return false
-		}
-	}
-	return true
-}
-
-// booked is what the entries of an account add up to, by bucket.
-func (r *Room) booked(ctx context.Context, tenant string, a account) (map[int64]int64, error) {
-	out := map[int64]int64{}
-	err := r.read(ctx, tenant, func(tx *store.Tx) error {
-		rows, err := tx.Query("SELECT bucket, sum(amount) FROM charging_entry WHERE tenant = $1 AND account = $2 GROUP BY bucket", a.Number)
-		_, err = store.Collect(rows, err, func(r store.Rows) (b int64, err error) {
-			var sum int64
-			err = r.Scan(&b, &sum)
-			out[b] = sum
-			return b, err
-		})
-		return err
-	})
-	return out, err
-}
-
-// difference is in words what is not the same, "" if all is.
-func difference(booked, has map[int64]int64) string {
-	var out []string
-	for b, value := range has {
-		if booked[b] != value {
-			out = append(out, fmt.Sprintf("bucket %d holds %d, but its entries add up to %d", b, value, booked[b]))
-		}
-	}
-	for b, sum := range booked {
-		if _, there := has[b]; !there && sum != 0 {
-			out = append(out, fmt.Sprintf("bucket %d is gone, but its entries add up to %d", b, sum))
-		}
-	}
-	return strings.Join(out, "; ")
 }
 
 // Audited is what an audit of the journal has looked at.
@@ -298,7 +167,7 @@ const (
 	// One statement sees one instant: the cursor, and the last row of what is before it.
 	auditUpto = `SELECT seq, coalesce((SELECT max(number) FROM charging_usage WHERE tenant = $1), 0)
 		FROM charging_cursor WHERE tenant = $1 AND part = 1`
-	auditRows = `SELECT count(*), coalesce(sum(seconds), 0), coalesce(sum(octets), 0), coalesce(sum(events), 0), coalesce(sum(money), 0)
+	auditRows = `SELECT CAST(coalesce(sum(records), 0) AS BIGINT), coalesce(sum(seconds), 0), coalesce(sum(octets), 0), coalesce(sum(events), 0), coalesce(sum(money), 0)
 		FROM charging_usage WHERE tenant = $1 AND number > $2 AND number <= $3`
 )
 

@@ -1,23 +1,24 @@
 package charging_test
 
 import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
+	"tandem/bss/charging"
 	"tandem/kit/store"
+	"tandem/kit/tmf"
 )
 
 // audited is what the audits find.
 func (w *world) audited() (found []string) {
 	w.Helper()
 	w.await("the journal to be projected", func() bool { return w.room.Behind() <= 0 })
-	err := w.room.AuditBalances(w.Context(), "mno", func(account, words string) error {
-		found = append(found, account+": "+words)
-		return nil
-	})
-	if err != nil {
-		w.Fatal(err)
-	}
+	found = w.balances(w.room, 2)
 	seen, err := w.room.AuditJournal(w.Context(), func(tenant, words string) error {
 		found = append(found, tenant+": "+words)
 		return nil
@@ -83,4 +84,66 @@ func TestAuditFindsWhatDisagrees(t *testing.T) {
 			}
 		}
 	})
+}
+
+// balances are what a room says of the balances of the tenant's so many accounts.
+func (w *world) balances(r *charging.Room, accounts int64) (found []string) {
+	w.Helper()
+	judged, err := r.AuditBalances(w.Context(), "mno", func(account, words string) error {
+		found = append(found, account+": "+words)
+		return nil
+	})
+	if err != nil || judged != accounts {
+		w.Fatalf("%d of %d balances were judged: %v", judged, accounts, err)
+	}
+	return found
+}
+
+// A balance that never rests is held against the ledger all the same; so is one that
+// another node decides for, or nobody.
+func TestAuditJudgesEveryBalance(t *testing.T) {
+	each(t, func(w *world) {
+		w.sell("mno", "p1", "prepaid", "491510001")
+		w.sell("mno", "p2", "plan", "491510002")
+		idle := w.onlooker()
+		stop, ended := make(chan struct{}), make(chan int)
+		go func() {
+			n := 0
+			for ; ; n++ {
+				select {
+				case <-stop:
+					ended <- n
+					return
+				default:
+					w.eats("491510001", fmt.Sprint("e", n), mib)
+				}
+			}
+		}()
+		written := func() int64 {
+			return w.count("mno", "SELECT count(*) FROM charging_usage WHERE tenant = $1")
+		}
+		for range 5 {
+			n := written()
+			w.await("a few charges more", func() bool { return written() > n+4 })
+			if found := append(w.balances(w.room, 2), w.balances(idle, 2)...); len(found) > 0 {
+				t.Errorf("%v", found)
+			}
+		}
+		w.change("UPDATE charging_entry SET amount = amount + 1 WHERE tenant = $1 AND against = 'usage' AND number = (SELECT min(number) FROM charging_entry WHERE tenant = $1 AND against = 'usage')")
+		for _, r := range []*charging.Room{w.room, idle} {
+			if found := w.balances(r, 2); len(found) != 1 || !strings.Contains(found[0], "p1: bucket 1 holds") {
+				t.Errorf("%v", found)
+			}
+		}
+		close(stop)
+		if n := <-ended; n < 10 {
+			t.Errorf("only %d charges in the mean time", n)
+		}
+	})
+}
+
+// onlooker is a room that decides for no account.
+func (w *world) onlooker() *charging.Room {
+	return charging.New(charging.Config{DB: w.db, Journal: w.journal, Holder: tmf.NewID(), Address: "aside", Lease: time.Second, PINKey: []byte("a key for tests"),
+		Tenants: func(context.Context) ([]string, error) { return w.tenants, nil }, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 }

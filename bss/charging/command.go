@@ -30,19 +30,20 @@ type command struct {
 	product string
 	action  string
 	doc     string
+	at      int64
 }
 
 func scanCommand(tenant string) func(store.Rows) (command, error) {
 	return func(r store.Rows) (c command, err error) {
 		c.tenant = tenant
-		err = r.Scan(&c.number, &c.account, &c.kind, &c.product, &c.action, &c.doc)
+		err = r.Scan(&c.number, &c.account, &c.kind, &c.product, &c.action, &c.doc, &c.at)
 		return c, err
 	}
 }
 
 // Only the oldest command of an account is carried out; the next one may rest on
 // what it made.
-const pendingCommands = `SELECT number, account, kind, product, action, doc FROM charging_command c WHERE tenant = $1 AND state = 'pending'
+const pendingCommands = `SELECT number, account, kind, product, action, doc, at FROM charging_command c WHERE tenant = $1 AND state = 'pending'
 	AND NOT EXISTS (SELECT 1 FROM charging_command e WHERE e.tenant = $1 AND e.account = c.account AND e.state = 'pending' AND e.number < c.number)
 	ORDER BY number LIMIT $2`
 
@@ -58,10 +59,26 @@ func (r *Room) carryOut(ctx context.Context) {
 		select {
 		case <-r.kick:
 		case <-tick.C:
+			r.land()
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// flightTime is for how long a command that was carried out is not looked at again,
+// unless its outcome is written down here before. To carry it out again does nothing.
+var flightTime = time.Minute
+
+// land lets go of commands whose outcome another node has written down.
+func (r *Room) land() {
+	before := time.Now().Add(-flightTime)
+	r.flying.Range(func(number, since any) bool {
+		if since.(time.Time).Before(before) {
+			r.flying.Delete(number)
+		}
+		return true
+	})
 }
 
 func (r *Room) carryOutSome(ctx context.Context) error {
@@ -81,7 +98,7 @@ func (r *Room) carryOutSome(ctx context.Context) error {
 		}
 		var wait sync.WaitGroup
 		for _, c := range due {
-			if _, busy := r.flying.LoadOrStore(c.number, true); busy {
+			if _, busy := r.flying.LoadOrStore(c.number, time.Now()); busy {
 				continue
 			}
 			wait.Go(func() { r.carry(ctx, c) })
@@ -101,6 +118,8 @@ func (r *Room) carry(ctx context.Context, c command) {
 	switch {
 	case err == nil:
 		return // the projector writes the outcome, and lets go of it
+	case errors.As(err, &refused) && c.mayBeFreed(refused, r.DB.Now()):
+		err = nil // it is tried again
 	case errors.As(err, &refused):
 		err = r.refuse(ctx, c, refused)
 	}
@@ -108,6 +127,15 @@ func (r *Room) carry(ctx context.Context, c command) {
 	if err != nil && ctx.Err() == nil && !errors.Is(err, core.ErrAway) {
 		r.log.Error("charging: a command could not be carried out; trying again", "command", c.number, "kind", c.kind, "err", err)
 	}
+}
+
+// numberFreed is how long a line waits for the number it is to have: another account
+// may be about to give it up, as when a number goes from one customer to another.
+const numberFreed = 15 * time.Minute
+
+func (c *command) mayBeFreed(why *fault.Error, now time.Time) bool {
+	taken := why.Code == "charging.number" || why.Code == "charging.imsi" || why.Code == "charging.name"
+	return taken && (c.kind == cmdLine || c.kind == cmdChange) && c.at > store.Micros(now.Add(-numberFreed))
 }
 
 func (r *Room) refuse(ctx context.Context, c command, why *fault.Error) error {

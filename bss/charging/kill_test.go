@@ -117,12 +117,12 @@ func dying(doc string) error {
 		return err
 	}
 	if e.KillAt == 0 { // the one that mends looks whether all agrees
-		err := room.AuditBalances(ctx, "mno", func(account, words string) error {
+		judged, err := room.AuditBalances(ctx, "mno", func(account, words string) error {
 			mismatches = append(mismatches, account+": "+words)
 			return nil
 		})
-		if err != nil || len(mismatches) > 0 {
-			return fmt.Errorf("%v %w", mismatches, err)
+		if err != nil || judged != 2 || len(mismatches) > 0 {
+			return fmt.Errorf("%d balances: %v %w", judged, mismatches, err)
 		}
 	}
 	armed.Store(false)

@@ -247,6 +247,15 @@ func (w *world) shelve(tenant string) {
 // sell makes a line run: the product with the id has the number, and charging knows it.
 func (w *world) sell(tenant, id, offering, number string) {
 	w.Helper()
+	w.order(tenant, id, offering, number)
+	w.await("the line "+id, func() bool {
+		return w.count(tenant, "SELECT count(*) FROM charging_line WHERE tenant = $1 AND product = $2 AND subscriber > 0", id) == 1
+	})
+}
+
+// order makes a line run in the network; charging has heard of it.
+func (w *world) order(tenant, id, offering, number string) {
+	w.Helper()
 	scope := store.Scope{Tenant: tenant, Actor: "test"}
 	for _, x := range [][2]string{{"/tmf-api/party/v4/individual", `{"id":"ind-` + id + `","givenName":"Ada","familyName":"Lovelace"}`},
 		{"/tmf-api/customerManagement/v4/customer", `{"id":"cust-` + id + `","name":"Ada","engagedParty":{"id":"ind-` + id + `","@referredType":"Individual"}}`}} {
@@ -267,9 +276,6 @@ func (w *world) sell(tenant, id, offering, number string) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.await("the line "+id, func() bool {
-		return w.count(tenant, "SELECT count(*) FROM charging_line WHERE tenant = $1 AND product = $2 AND subscriber > 0", id) == 1
-	})
 }
 
 func (w *world) count(tenant, sql string, args ...any) (n int64) {
