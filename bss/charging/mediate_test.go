@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -752,4 +753,83 @@ func TestRerating(t *testing.T) {
 			t.Errorf("again: %s", a.body)
 		}
 	})
+}
+
+// Records of a file are written in rows of many, and each is shown by itself, with its
+// place in the file; the journal and the rows say the same.
+func TestRecordsOfAFileAreShown(t *testing.T) {
+	each(t, func(w *world) {
+		w.sell("mno", "line", "prepaid", "4917011")
+		w.sell("mno", "other", "prepaid", "4917012")
+		m := w.mediate(cdr.FormatJSON)
+		var records []*cdr.Record
+		for i := range 30 {
+			r := session(fmt.Sprint("s", i), fmt.Sprint(4917011+i%2), i, i+1)
+			r.Called = []byte("portal")
+			records = append(records, r)
+		}
+		f := m.take("a.jsonl", lines(t, records...))
+		m.used(30 * 31 / 2 * mib)
+		if n := w.count("mno", "SELECT count(*) FROM charging_usage WHERE tenant = $1"); n > 6 { // a row for each line, and each piece of the journal
+			t.Errorf("%d rows", n)
+		}
+		w.eats("4917011", "one", mib)
+		w.await("the event", func() bool { return w.count("mno", "SELECT count(*) FROM charging_usage WHERE tenant = $1 AND file = 0") == 1 })
+		all := w.get(usage + "usage?limit=100").list()
+		if len(all) != 31 {
+			t.Fatalf("%d are listed", len(all))
+		}
+		if l := w.get(usage + "usage?limit=10&offset=25").list(); len(l) != 6 || l[0]["id"] != all[25]["id"] {
+			t.Errorf("a page of %d", len(l))
+		}
+		if l := w.get(usage + "usage?limit=100&ratedProductUsage.productRef.id=line").list(); len(l) != 16 {
+			t.Errorf("%d of one product", len(l))
+		}
+		seen := map[string]bool{}
+		for _, u := range all {
+			one := w.get(usage + "usage/" + u["id"].(string))
+			if one.text("externalId") != u["externalId"] || one.text("usageDate") != u["usageDate"] {
+				t.Errorf("%v is shown as %s", u, one.body)
+			}
+			if seen[one.text("externalId")] = true; one.text("externalId") == "one" {
+				continue
+			}
+			position, _ := strings.CutPrefix(one.text("externalId"), "s")
+			n, err := strconv.Atoi(position)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, want := range map[string]any{"file": f.Number, "position": n + 1, "octets": (n + 1) * mib, "called": "portal", "part": n} {
+				if got := characteristic(u, name); got != fmt.Sprint(want) && (n > 0 || name != "part") {
+					t.Errorf("%s: %s is %s, not %v", one.text("externalId"), name, got, want)
+				}
+			}
+		}
+		if len(seen) != 31 {
+			t.Errorf("%d different ones", len(seen))
+		}
+		row, _, _ := strings.Cut(all[0]["id"].(string), ".")
+		for _, id := range []string{row, row + ".999", row + ".x", row + ".-1"} {
+			w.refused(ann, "GET", usage+"usage/"+id, nil, 404, "notFound")
+		}
+		w.refused("rival/user:eve", "GET", usage+"usage/"+all[0]["id"].(string), nil, 404, "notFound")
+		sum, err := w.room.AuditJournal(t.Context(), func(_, words string) error { t.Error(words); return nil })
+		if err != nil || sum.Records != 31 || sum.Unjudged != 0 {
+			t.Errorf("%+v, %v", sum, err)
+		}
+	})
+}
+
+// characteristic is the value of one, "" if it is not there.
+func characteristic(u map[string]any, name string) string {
+	list, _ := u["usageCharacteristic"].([]any)
+	for _, c := range list {
+		if m, _ := c.(map[string]any); m["name"] == name {
+			if n, ok := m["value"].(float64); ok {
+				return strconv.FormatInt(int64(n), 10)
+			}
+			return fmt.Sprint(m["value"])
+		}
+	}
+	return ""
 }
