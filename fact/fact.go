@@ -146,14 +146,16 @@ type ProductTerminated struct {
 	At       time.Time `json:"at"`
 }
 
-// ThresholdCrossed says that a part of an allowance, or of a limit, is used up. It
-// is told once for each threshold and period.
+// ThresholdCrossed says that a part of an allowance, or of a limit, is used up, or
+// that an allowance will end soon with something left. It is told once for each
+// threshold and period.
 type ThresholdCrossed struct {
 	Account  string    `json:"account"` // of charging
 	Customer string    `json:"customer,omitzero"`
 	Name     string    `json:"name"`           // of the allowance or limit
 	Limit    bool      `json:"limit,omitzero"` // a spending limit or cap, not an allowance
 	Percent  int       `json:"percent"`
+	Ending   bool      `json:"ending,omitzero"` // no part was used up: its end is near
 	At       time.Time `json:"at"`
 }
 

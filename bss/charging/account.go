@@ -118,6 +118,8 @@ type order struct {
 	Ref        string     `json:"ref,omitzero"`
 	To         int64      `json:"to,omitzero"`
 	Consent    bool       `json:"consent,omitzero"`
+	Restart    bool       `json:"restart,omitzero"`
+	Keep       bool       `json:"keep,omitzero"` // the amount stays as it is
 	Reverse    bool       `json:"reverse,omitzero"`
 	First      bool       `json:"first,omitzero"` // the account is new
 

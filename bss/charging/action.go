@@ -586,6 +586,9 @@ func (r *Room) stepDone(tx *store.Tx, c command) error {
 	if err := json.Unmarshal([]byte(c.doc), &o); err != nil {
 		return err
 	}
+	if is, err := moveLimit(tx, c.action, completed, ""); is || err != nil {
+		return err
+	}
 	switch c.kind {
 	case cmdOut:
 		return r.order(tx, o.Other, cmdIn, "", order{Action: c.action, Bucket: o.OtherBucket, Amount: -o.Amount, Why: core.TransferIn, Ref: o.Ref,
@@ -610,6 +613,9 @@ func (r *Room) stepDone(tx *store.Tx, c command) error {
 func (r *Room) stepRefused(tx *store.Tx, c command, why string) error {
 	var o order
 	if err := json.Unmarshal([]byte(c.doc), &o); err != nil {
+		return err
+	}
+	if is, err := moveLimit(tx, c.action, failed, why); is || err != nil {
 		return err
 	}
 	switch {

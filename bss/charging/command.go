@@ -214,9 +214,9 @@ func (r *Room) doing(c command, o *order, acc account, l line) (func(*core.Hand)
 			return h.Credit(o.Bucket, o.Amount, o.Why, o.Ref, o.To)
 		}, nil
 	case cmdCap:
-		return func(h *core.Hand) error { return h.Cap(o.Definition, uint16(o.Subscriber), o.Amount, o.Consent) }, nil
+		return func(h *core.Hand) error { return setLimit(h, o) }, nil
 	case cmdLimit:
-		return func(h *core.Hand) error { return h.SetLimit(o.Bucket, o.Amount) }, nil
+		return func(h *core.Hand) error { return r.setCredit(h, o) }, nil
 	}
 	return nil, fault.BadInput("charging.command", "There is no command %q", c.kind)
 }

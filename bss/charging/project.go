@@ -58,6 +58,7 @@ type projected struct {
 	dropped  []bucketRow
 	commands []int64
 	notices  []noticeRow
+	statuses []statusRow
 	lost     []lostRow
 	posted   posted
 }
@@ -282,6 +283,8 @@ func (p *projected) take(rec *core.Record, next func(*core.Move) bool, m *core.M
 			}
 		case core.MoveNotice:
 			p.notices = append(p.notices, noticeRow{account, m.Flag, m.ID, m.Owner, m.Bit, rec.At})
+		case core.MoveStatus:
+			p.statuses = append(p.statuses, statusRow{account, m.ID, m.Owner, m.Bit, rec.At})
 		case core.MoveSuspense:
 			p.lost = append(p.lost, lostRow{m.Lost, rec.Shard, rec.N, len(p.lost) - lost, rec.At})
 		}
@@ -406,6 +409,9 @@ func (p *projected) write(tx *store.Tx, r *Room) error {
 	if err := r.finished(tx, p.commands); err != nil {
 		return err
 	}
+	if err := p.policy(tx); err != nil {
+		return err
+	}
 	return p.tell(tx, r)
 }
 
@@ -432,19 +438,30 @@ func (p *projected) tell(tx *store.Tx, r *Room) error {
 		if err != nil {
 			return err
 		}
-		d := r.book.Definition(n.id)
+		def := int64(n.id)
 		if !n.counter {
-			var def int64
 			err := tx.Row("SELECT definition FROM charging_bucket WHERE tenant = $1 AND account = $2 AND bucket = $3", n.account, int64(n.id)).Scan(&def)
 			if err != nil {
 				return err
 			}
-			d = r.book.Definition(uint32(def))
 		}
-		if d == nil || int(n.bit) >= len(d.Notices) {
+		d, err := r.definition(tx, def)
+		if err != nil {
+			return err
+		}
+		if d == nil {
+			return fmt.Errorf("charging: definition %d is not on the shelf", def)
+		}
+		f := fact.ThresholdCrossed{Account: acc.ID, Customer: acc.Customer, Name: d.Name, Limit: n.counter, At: store.Instant(n.at)}
+		switch {
+		case !n.counter && n.bit == core.NoticeAhead:
+			f.Ending = true
+		case int(n.bit) < len(d.Notices):
+			f.Percent = int(d.Notices[n.bit])
+		default:
 			continue
 		}
-		outbox.Tell(tx, fact.ThresholdCrossed{Account: acc.ID, Customer: acc.Customer, Name: d.Name, Limit: n.counter, Percent: int(d.Notices[n.bit]), At: store.Instant(n.at)})
+		outbox.Tell(tx, f)
 	}
 	return nil
 }

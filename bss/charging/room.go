@@ -24,7 +24,7 @@ var Schemas = []store.Schema{store.Embedded("charging", schemaFiles)}
 // Kinds are the room's resources.
 func Kinds() []tmf.Mounted {
 	return []tmf.Mounted{&Buckets, &Balances, &TopUps, &Adjustments, &Transfers, &Reservations, &History, &Decisions, &Policies, &Batches,
-		&Usages, &UsageSpecifications, &Queries}
+		&Usages, &UsageSpecifications, &Queries, &LimitChanges, &CreditChanges}
 }
 
 func init() { // hooks refer back to their kinds

@@ -10,7 +10,8 @@ const (
 
 	allowanceUsed = "allowanceUsed" // a part of an allowance or balance
 	allowanceGone = "allowanceGone"
-	limitNear     = "limitNear" // of spending, or of units
+	allowanceEnds = "allowanceEnds" // soon, with something left
+	limitNear     = "limitNear"     // of spending, or of units
 	limitReached  = "limitReached"
 )
 
@@ -27,6 +28,7 @@ var fields = map[string][]string{
 
 	allowanceUsed: {"customer", "product", "number", "name", "percent", "date"},
 	allowanceGone: {"customer", "product", "number", "name", "percent", "date"},
+	allowanceEnds: {"customer", "product", "number", "name", "percent", "date"},
 	limitNear:     {"customer", "product", "number", "name", "percent", "date"},
 	limitReached:  {"customer", "product", "number", "name", "percent", "date"},
 }
@@ -61,6 +63,10 @@ var builtin = map[string]map[string]words{
 	allowanceGone: {
 		"en": {"{{.name}} is used up", "Dear {{.customer}},\n\n{{.name}} of {{.product}}{{.number}} is used up. You can buy more at any time.\n\nKind regards\n"},
 		"de": {"{{.name}} ist aufgebraucht", "Guten Tag {{.customer}},\n\n{{.name}} aus {{.product}}{{.number}} ist aufgebraucht. Sie können jederzeit nachbuchen.\n\nMit freundlichen Grüßen\n"},
+	},
+	allowanceEnds: {
+		"en": {"{{.name}} ends soon", "Dear {{.customer}},\n\nsomething of {{.name}} of {{.product}}{{.number}} is left, and it ends soon.\n\nKind regards\n"},
+		"de": {"{{.name}} endet bald", "Guten Tag {{.customer}},\n\nvon {{.name}} aus {{.product}}{{.number}} ist noch etwas übrig, und es endet bald.\n\nMit freundlichen Grüßen\n"},
 	},
 	limitNear: {
 		"en": {"{{.percent}} % of your limit {{.name}}", "Dear {{.customer}},\n\nyou have reached {{.percent}} % of the limit {{.name}} of {{.product}}{{.number}}.\n\nKind regards\n"},

@@ -84,6 +84,8 @@ func Threshold(tx *store.Tx, f fact.ThresholdCrossed) error {
 		template = limitReached
 	case f.Limit:
 		template = limitNear
+	case f.Ending:
+		template = allowanceEnds
 	case f.Percent >= 100:
 		template = allowanceGone
 	}
