@@ -59,7 +59,7 @@ func (o *ProductOffering) CheckParts(taken map[string]int64) error {
 }
 
 func offered(tx *store.Tx, id string) (*ProductOffering, error) {
-	o, err := Offerings.Get(tx, id)
+	o, err := Offerings.Look(tx, id)
 	if fault.Is(err, fault.NotFound) {
 		return nil, fault.BadInput("unknownOffering", "There is no offering with id %q", id)
 	}
@@ -80,13 +80,13 @@ func (o *ProductOffering) onSale(at time.Time) error {
 	return fault.BadInput("notSellable", "%q was sold until %s", o.Name, o.ValidFor.EndDateTime.UTC().Format(time.RFC3339))
 }
 
-// SpecOf is the specification of an offering; nil if it has none, as bundles and
-// plain fees do.
+// SpecOf is the specification of an offering, for reading only; nil if it has none, as
+// bundles and plain fees do.
 func SpecOf(tx *store.Tx, o *ProductOffering) (*ProductSpecification, error) {
 	if o.ProductSpecification == nil {
 		return nil, nil
 	}
-	return Specs.Get(tx, o.ProductSpecification.ID)
+	return Specs.Look(tx, o.ProductSpecification.ID)
 }
 
 // Prices are the prices of an offering in its order, valid now or not, whatever

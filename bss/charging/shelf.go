@@ -258,7 +258,7 @@ func digest(doc any) string {
 // publish puts what an offering charges for usage on the shelf: a new version if it
 // has changed. nil: the offering charges none and gives nothing.
 func (r *Room) publish(tx *store.Tx, offering string) (*plan, error) {
-	o, err := catalog.Offerings.Get(tx, offering)
+	o, err := catalog.Offerings.Look(tx, offering)
 	if err != nil {
 		return nil, err
 	}

@@ -123,7 +123,7 @@ const rememberSubject = `INSERT INTO communication_subject (tenant, product, nam
 func remember(tx *store.Tx, product, offering string, resources []fact.Resource) error {
 	name, number := "", ""
 	if offering != "" {
-		o, err := catalog.Offerings.Get(tx, offering)
+		o, err := catalog.Offerings.Look(tx, offering)
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}

@@ -157,7 +157,7 @@ func checkOffering(tx *store.Tx, old, p *Product) error {
 	if p.ProductOffering == nil || old != nil && old.Offering() == p.Offering() {
 		return nil
 	}
-	o, err := catalog.Offerings.Get(tx, p.ProductOffering.ID)
+	o, err := catalog.Offerings.Look(tx, p.ProductOffering.ID)
 	if fault.Is(err, fault.NotFound) {
 		return fault.BadInput("unknownOffering", "productOffering: there is no offering with id %q", p.ProductOffering.ID)
 	}

@@ -75,8 +75,8 @@ type Kind[T any, P Pointer[T]] struct {
 	// Seeds are attributes the server sets and a client may not patch.
 	Frozen []string
 
-	// Still marks what is read a thousand times for each write (a catalogue): a
-	// transaction reads each such resource once.
+	// Still marks what is read a thousand times for each write (a catalogue): the
+	// process keeps each such resource until one is written. See [Generation].
 	Still bool
 
 	// Default completes a new resource before it is checked.
@@ -101,9 +101,10 @@ type Kind[T any, P Pointer[T]] struct {
 	// own way of being done once. It completes p; what it leaves behind is found by Get.
 	Act func(ctx context.Context, db *store.DB, s store.Scope, p P) error
 
-	once  sync.Once
-	plan  *plan
-	texts texts
+	once   sync.Once
+	plan   *plan
+	texts  texts
+	stills stills[P]
 }
 
 // texts are the Kind's SQL statements, built once.
@@ -158,7 +159,7 @@ func (k *Kind[T, P]) Get(tx *store.Tx, id string) (P, error) {
 		}
 		return k.load(tx, k.texts.get, id)
 	}
-	p, err := k.seen(tx).get(id, func() (P, error) { return k.load(tx, k.texts.get, id) })
+	p, err := k.Look(tx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -169,59 +170,53 @@ func (k *Kind[T, P]) Get(tx *store.Tx, id string) (P, error) {
 // less. They are for reading only. fault.Missing names the first that is not there.
 func (k *Kind[T, P]) GetMany(tx *store.Tx, ids []string) ([]P, error) {
 	k.ready()
-	known := still[P]{}
+	known := &view[P]{newStill[P]("")}
 	if k.Still {
-		known = k.seen(tx)
-	}
-	var args []any
-	for _, id := range ids {
-		if known[id] == nil && !slices.Contains(args, any(id)) {
-			args = append(args, id)
-		}
-	}
-	if len(args) > 0 {
-		rows, err := tx.Query("SELECT id, rev, updated_at, doc FROM "+k.Table+" WHERE tenant = $1 AND id IN ("+store.In(2, len(args))+")", args...)
-		docs, err := store.Collect(rows, err, scanDocument)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", k.Name, err)
-		}
-		for _, d := range docs {
-			if known[d.id], err = k.decodeStored(d.body, d.rev); err != nil {
-				return nil, err
-			}
+		var err error
+		if known, err = k.seen(tx); err != nil {
+			return nil, err
 		}
 	}
 	out := make([]P, len(ids))
+	var args []any
 	for i, id := range ids {
-		if out[i] = known[id]; out[i] == nil {
+		var ok bool
+		if out[i], ok = known.get(id); !ok && !slices.Contains(args, any(id)) {
+			args = append(args, id)
+		}
+	}
+	if len(args) == 0 {
+		return out, nil
+	}
+	read, err := k.readMany(tx, args)
+	if err != nil {
+		return nil, err
+	}
+	for i, id := range ids {
+		if out[i] != nil {
+			continue
+		}
+		if out[i] = read[id]; out[i] == nil {
 			return nil, fault.Missing(k.Name, id)
 		}
+		known.put(id, out[i])
 	}
 	return out, nil
 }
 
-// still is what a transaction has read of a Still kind, by tenant and id.
-type still[P any] map[string]P
-
-func (s still[P]) get(id string, load func() (P, error)) (P, error) {
-	if p, ok := s[id]; ok {
-		return p, nil
-	}
-	p, err := load()
-	if err == nil {
-		s[id] = p
-	}
-	return p, err
-}
-
-type stillKey struct{ table, tenant string }
-
-func (k *Kind[T, P]) seen(tx *store.Tx) still[P] {
-	v, err := tx.Shared(stillKey{k.Table, tx.Tenant()}, func() (any, error) { return still[P]{}, nil })
+func (k *Kind[T, P]) readMany(tx *store.Tx, ids []any) (map[string]P, error) {
+	rows, err := tx.Query("SELECT id, rev, updated_at, doc FROM "+k.Table+" WHERE tenant = $1 AND id IN ("+store.In(2, len(ids))+")", ids...)
+	docs, err := store.Collect(rows, err, scanDocument)
 	if err != nil {
-		panic(err) // the maker above never fails
+		return nil, fmt.Errorf("read %s: %w", k.Name, err)
 	}
-	return v.(still[P])
+	read := map[string]P{}
+	for _, d := range docs {
+		if read[d.id], err = k.decodeStored(d.body, d.rev); err != nil {
+			return nil, err
+		}
+	}
+	return read, nil
 }
 
 // Lock reads one resource that will be written back in this transaction.
@@ -332,12 +327,12 @@ func (k *Kind[T, P]) write(tx *store.Tx, old, p P, moved bool) error {
 		return fmt.Errorf("encode %s: %w", k.Name, err)
 	}
 	b := p.Base()
-	if k.Still {
-		delete(k.seen(tx), b.ID)
-	}
 	args := append([]any{b.ID, b.rev, store.Micros(tx.Now()), string(doc)}, k.plan.values(p)...)
 	op, before := opCreate, []byte(nil)
 	if old == nil {
+		if err := k.unstill(tx); err != nil {
+			return err
+		}
 		b.rev = 1
 		args[1] = b.rev
 		tx.Insert(k.texts.insert, args...)
@@ -346,6 +341,9 @@ func (k *Kind[T, P]) write(tx *store.Tx, old, p P, moved bool) error {
 		if string(ob.raw) == string(doc) {
 			b.rev, b.raw = ob.rev, doc
 			return nil // nothing changed: no write, no event
+		}
+		if err := k.unstill(tx); err != nil {
+			return err
 		}
 		args[1] = ob.rev
 		tx.QueueOne(k.texts.update, args...)
@@ -374,8 +372,8 @@ func valuesOf[T any, P Pointer[T]](pl *plan, p P) []multiValue {
 func (k *Kind[T, P]) Remove(tx *store.Tx, old P) error {
 	k.ready()
 	b := old.Base()
-	if k.Still {
-		delete(k.seen(tx), b.ID)
+	if err := k.unstill(tx); err != nil {
+		return err
 	}
 	tx.QueueOne(k.texts.remove, b.ID, b.rev)
 	k.note(tx, b.ID, 0, nil)

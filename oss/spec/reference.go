@@ -124,7 +124,7 @@ func checkParent(tx *store.Tx, id, was, parent string, isRoot *bool, parentOf fu
 	if parent == was {
 		return nil
 	}
-	if err := lockGeneration(tx); err != nil {
+	if err := tmf.Renew(tx); err != nil {
 		return err
 	}
 	return transfer.Later(tx, func() error { return climb(id, parent, parentOf) })
@@ -152,46 +152,6 @@ func faultRuleFailed(p *program, reason string) error {
 	return fault.BadInput("ruleFailed", "The rule %s (%s) cannot be applied: %s", p.where, p.text, reason)
 }
 
-// lockGeneration gives the tenant's specifications a new mark, and lets one
-// transaction at a time change them. Marks are unique for ever: one that was
-// rolled back never comes again with other content.
-func lockGeneration(tx *store.Tx) error {
-	fresh := tmf.NewID()
-	_, err := tx.Exec("INSERT INTO spec_generation (tenant, mark) VALUES ($1, $2) ON CONFLICT (tenant) DO UPDATE SET mark = excluded.mark", fresh)
-	if err != nil {
-		return err
-	}
-	kept, err := tx.Memo(generationKey{}, func() (any, error) { return new(string), nil })
-	if err == nil {
-		*kept.(*string) = fresh
-	}
-	return err
-}
-
-// generation is the mark of the tenant's specifications as the transaction first
-// saw it, "" if there are none.
-func generation(tx *store.Tx) (mark string, err error) {
-	kept, err := tx.Memo(generationKey{}, func() (any, error) {
-		mark, err := readGeneration(tx)
-		return &mark, err
-	})
-	if err != nil {
-		return "", err
-	}
-	return *kept.(*string), nil
-}
-
-// generationKey is under which a transaction remembers the mark it saw.
-type generationKey struct{}
-
-func readGeneration(tx *store.Tx) (mark string, err error) {
-	err = tx.Row("SELECT mark FROM spec_generation WHERE tenant = $1").Scan(&mark)
-	if err == store.ErrNotFound {
-		return "", nil
-	}
-	return mark, err
-}
-
 // lookup reads a specification of either sort.
 func lookup(tx *store.Tx, kind, id string) (*member, error) {
 	if kind == Resource {
@@ -210,7 +170,7 @@ func lookup(tx *store.Tx, kind, id string) (*member, error) {
 
 // check holds the rules of a specification; old is nil for a new one.
 func check(tx *store.Tx, old, m *member) error {
-	if err := lockGeneration(tx); err != nil {
+	if err := tmf.Renew(tx); err != nil {
 		return err
 	}
 	if err := m.checkTraits(); err != nil {
@@ -400,7 +360,7 @@ func checkUsers(tx *store.Tx, old, m *member) error {
 
 // drop is the last look before a specification is deleted.
 func drop(tx *store.Tx, m *member, uses ...use) error {
-	if err := lockGeneration(tx); err != nil {
+	if err := tmf.Renew(tx); err != nil {
 		return err
 	}
 	return unused(tx, m.kind+" specification", m.id, uses...)

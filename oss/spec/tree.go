@@ -144,12 +144,15 @@ func (f *forest) keep(k string, t *Tree) {
 // Load reads a service specification with all it decomposes into. As long as no
 // specification of the tenant changes, it costs one statement.
 func Load(tx *store.Tx, serviceSpecID string) (*Tree, error) {
-	mark, err := generation(tx)
+	mark, err := tmf.Generation(tx)
 	if err != nil {
 		return nil, err
 	}
+	if mark == "" { // this transaction changes specifications, and no other does meanwhile
+		return grow(tx, serviceSpecID)
+	}
 	k := tx.Tenant() + "/" + serviceSpecID
-	if t := trees.recall(k, mark); t != nil && mark != "" {
+	if t := trees.recall(k, mark); t != nil {
 		return t, nil
 	}
 	for {
@@ -159,7 +162,7 @@ func Load(tx *store.Tx, serviceSpecID string) (*Tree, error) {
 		}
 		// A reader sees each statement's newest state: a tree that was read while
 		// specifications changed may be half old, half new.
-		after, err := readGeneration(tx)
+		after, err := tmf.GenerationNow(tx)
 		if err != nil {
 			return nil, err
 		}
