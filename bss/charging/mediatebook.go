@@ -2,9 +2,11 @@ package charging
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"tandem/bss/charging/core"
 	"tandem/kit/store"
@@ -81,6 +83,25 @@ func (p *posted) write(tx *store.Tx) {
 		tx.Insert(addPosted, x.account, int64(x.sub), int64(x.service), "", 0, "event", int64(x.group), int64(x.tariff), int64(x.rate),
 			int64(x.totals.Seconds), int64(x.totals.Total), int64(x.totals.Input), int64(x.totals.Output), int64(x.totals.Events), x.totals.Money,
 			"", int64(x.plmn), x.first, x.last, x.shard, int64(x.record), x.at, int64(x.file), x.records, x.page)
+	}
+}
+
+// errEnough ends the reading of the journal when there is enough for a transaction.
+var errEnough = errors.New("charging: enough for one transaction")
+
+// size is about how many rows are to be written.
+func (p *projected) size() int { return len(p.usage) + len(p.order) + len(p.posted.rows) }
+
+const (
+	gatherRows = 1000                   // of records of files, from which on more are waited for
+	gatherTime = 500 * time.Millisecond // how long
+)
+
+// gather waits a little while files are taken, so that a row is written of many
+// records of a subscriber and not of each.
+func (r *Room) gather(ctx context.Context) {
+	if r.files >= gatherRows && r.rows < projectRows {
+		_ = pause(ctx, gatherTime) // who is stopped finds out himself
 	}
 }
 

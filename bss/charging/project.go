@@ -18,8 +18,11 @@ import (
 )
 
 const (
-	projectBytes = 1 << 20 // of the journal in one transaction
+	projectBytes = 8 << 20 // of the journal in one transaction
+	projectRows  = 20_000  // in one transaction, about: others write to the store as well
 	projectPoll  = 250 * time.Millisecond
+	projectPace  = 25 * time.Millisecond // from the beginning of a transaction to the next, unless
+	projectFull  = 256                   // so many batches wait
 )
 
 // project writes what the journal says into the tables that people ask, tenant by
@@ -31,12 +34,15 @@ func (r *Room) project(ctx context.Context) {
 	tick := time.NewTicker(projectPoll)
 	defer tick.Stop()
 	for {
+		began := time.Now()
 		more, err := r.projectSome(ctx)
 		if err != nil && ctx.Err() == nil {
 			r.log.Error("charging: the journal could not be projected; trying again", "err", err)
 			more = false
 		}
 		if more {
+			r.gather(ctx)
+			r.pace(ctx, began)
 			continue
 		}
 		select {
@@ -45,6 +51,15 @@ func (r *Room) project(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// pace lets the journal grow to what is worth a transaction: that costs as much for
+// one record as for a hundred, it waits for the same disk as the journal, and two
+// uses of a bucket in it are one entry.
+func (r *Room) pace(ctx context.Context, began time.Time) {
+	if wait := projectPace - time.Since(began); wait > 0 && r.Behind() < projectFull {
+		_ = pause(ctx, wait) // who is stopped finds out himself
 	}
 }
 
@@ -129,7 +144,11 @@ func (r *Room) projectSome(ctx context.Context) (more bool, err error) {
 	}
 	after := r.cursors.low()
 	all := map[uint32]*projected{}
+	r.files, r.rows = 0, 0
 	last, err := r.journal.Read(ctx, after, projectBytes, func(seq int64, b *journal.Batch) error {
+		if r.rows >= projectRows {
+			return errEnough
+		}
 		return core.Scan(b.Blob, b.First, func(rec *core.Record, next func(*core.Move) bool) error {
 			tenant := rec.Tenant
 			if seq <= r.cursors.at[tenant] {
@@ -140,11 +159,13 @@ func (r *Room) projectSome(ctx context.Context) (more bool, err error) {
 				p = &projected{entries: map[entryKey]*entryRow{}}
 				all[tenant] = p
 			}
+			was := p.size()
 			p.take(rec, next, &r.move)
+			r.rows += p.size() - was
 			return nil
 		})
 	})
-	if err != nil {
+	if err != nil && err != errEnough {
 		return false, err
 	}
 	if last == after {
@@ -160,6 +181,9 @@ func (r *Room) projectSome(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 		r.cursors.at[tenant] = last
+	}
+	for _, p := range all {
+		r.files += len(p.posted.rows)
 	}
 	r.upto.Store(r.cursors.low())
 	return true, nil
