@@ -61,6 +61,7 @@ type Config struct {
 	Concurrency   int           // service order tasks at once
 	Lease         time.Duration // of a job whose node died
 	Conns         int           // store connections
+	KeepHistory   time.Duration // how long it is kept what each write of a resource changed; 0: for ever
 	Messages      communication.Config
 	Profile       bool // serve /debug/pprof
 	Faces         Faces
@@ -193,7 +194,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	}
 	party.Keep("subscription", subscription.Needs)
 	party.Keep("billing", billing.Needs)
-	order.Payer(billing.MayPay)
+	order.Payer(billing.SettlePayer)
 	a.Bus = outbox.New(a.DB, a.Log)
 	a.register = aaa.NewRegister(a.DB, a.Tenant, a.Sealer)
 	if err := a.openCharging(ctx, key); err != nil {
@@ -217,7 +218,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	for _, jobs := range transfers {
 		jobs.Run(a.Runner, a.DB, files)
 	}
-	a.Hub = tmf.NewHub(a.DB, Kinds(), tmf.HubOptions{AllowLocal: a.AllowLocal, Authorize: a.authorize, Audit: access.Audit, Log: a.Log})
+	a.Hub = tmf.NewHub(a.DB, Kinds(), tmf.HubOptions{AllowLocal: a.AllowLocal, Keep: a.KeepHistory, Authorize: a.authorize, Audit: access.Audit, Log: a.Log})
 	a.API = tmf.NewServer(a.DB, Kinds(), tmf.Options{Authenticate: a.authenticate, Rate: a.Rate, Hub: a.Hub, Log: a.Log})
 	a.handler = a.routes()
 	return nil

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"tandem/app"
@@ -29,6 +30,11 @@ func nodeFlags(name string, c *app.Config) *flag.FlagSet {
 	f.BoolVar(&c.Profile, "pprof", false, "serve /debug/pprof (for developers)")
 	f.Func("faces", "`FILE` in JSON that says by which protocols network elements reach charging", func(path string) (err error) {
 		c.Faces, err = app.ReadFaces(path)
+		return err
+	})
+	f.Func("keep-history", "`DAYS` that it is kept what each write of a resource changed and who wrote it; 0: for ever (default 400)", func(days string) error {
+		n, err := strconv.ParseUint(days, 10, 16)
+		c.KeepHistory = time.Duration(n) * 24 * time.Hour
 		return err
 	})
 	f.DurationVar(&c.Lease, "lease", 0, "how long the jobs of a dead node wait for another; 0: the default")
@@ -78,7 +84,7 @@ func parse(f *flag.FlagSet, args []string) error {
 }
 
 func newConfig() app.Config {
-	return app.Config{Messages: communication.Config{Channels: communication.Channels{
+	return app.Config{KeepHistory: 400 * 24 * time.Hour, Messages: communication.Config{Channels: communication.Channels{
 		SMTP: &communication.SMTP{}, SMS: &communication.Gateway{}, Webhook: &communication.Hook{}}}}
 }
 

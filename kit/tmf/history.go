@@ -22,7 +22,8 @@ type historyEntry struct {
 }
 
 // history answers GET {resource}/{id}/history, oldest first and in pages like a
-// list. It outlives its resource: who deleted it is part of it.
+// list. It outlives its resource: who deleted it is part of it; and the resource may
+// outlive it, when its records are older than they are kept.
 func (c *call) history() error {
 	q, err := parseQuery(c.r.URL.RawQuery, noConditions)
 	if err != nil {
@@ -33,14 +34,14 @@ func (c *call) history() error {
 	}
 	var p page
 	err = c.s.db.Read(c.r.Context(), c.caller.scope(), func(tx *store.Tx) (err error) {
-		p, err = c.readHistory(tx, q)
+		if p, err = c.readHistory(tx, q); err != nil || p.total > 0 {
+			return err
+		}
+		_, err = c.kind.getDoc(tx, c.id)
 		return err
 	})
 	if err != nil {
 		return err
-	}
-	if p.total == 0 {
-		return fault.Missing(c.meta.Name, c.id)
 	}
 	return c.writeList(q, p)
 }

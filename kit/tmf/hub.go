@@ -21,6 +21,7 @@ type HubOptions struct {
 	Attempts   int           // deliveries of one event before it becomes a dead letter; 0: 10
 	Backoff    time.Duration // wait after the first failure, doubled each time up to 5 minutes; 0: 1 s
 	Timeout    time.Duration // of one delivery; 0: 10 s
+	Keep       time.Duration // change records, as long as the events and histories in them are wanted; 0: for ever
 	Log        *slog.Logger
 	// Authorize gives the present permissions of the one who subscribed; nil: no check.
 	Authorize func(ctx context.Context, tenant, owner string) (func(api, kind, verb string) bool, error)
@@ -91,6 +92,10 @@ func (h *Hub) Start(ctx context.Context) {
 	changed.Store(&poke)
 	h.done.Add(1)
 	go h.loop(ctx)
+	if h.opt.Keep > 0 {
+		h.done.Add(1)
+		go h.keepPruning(ctx)
+	}
 }
 
 // Stop waits for deliveries under way.
