@@ -30,5 +30,5 @@
 // account that is closed or in another currency) fails, and is seen among the
 // parked facts with its reason.
 //
-// Doors: [AccountFor], [ItemsOf], [MonthlyValue], [Needs].
+// Doors: [AccountFor], [ItemsOf], [MonthlyValue], [Needs], [SettlePayer].
 package billing

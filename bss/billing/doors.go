@@ -18,6 +18,11 @@ import (
 // closed. A customer who has none gets one; that needs a transaction that writes.
 // The customer stays locked, so that two orders make one account.
 func AccountFor(tx *store.Tx, customer string) (*BillingAccount, error) {
+	return accountFor(tx, customer, "")
+}
+
+// accountFor is AccountFor; an account that it makes is billed in the currency.
+func accountFor(tx *store.Tx, customer, currency string) (*BillingAccount, error) {
 	get := party.Customers.Get
 	if tx.Writable() {
 		get = party.Customers.Lock
@@ -33,7 +38,7 @@ func AccountFor(tx *store.Tx, customer string) (*BillingAccount, error) {
 	if !tx.Writable() {
 		return nil, fault.Missing("billingAccount of customer", customer)
 	}
-	a = &Account{AccountTerms: AccountTerms{Name: "Account of " + c.Name,
+	a = &Account{Currency: currency, AccountTerms: AccountTerms{Name: "Account of " + c.Name,
 		RelatedParty: []tmf.RelatedParty{{ID: c.ID, Name: c.Name, Href: c.Href, Role: "customer", ReferredType: "Customer"}}}}
 	delete(readAhead(tx).accounts, customer)
 	return a, BillingAccounts.Create(tx, a)
@@ -77,10 +82,12 @@ func Needs(tx *store.Tx, customer string) error {
 	return nil
 }
 
-// MayPay refuses an account that a customer cannot be billed on in all of some
+// SettlePayer refuses an account that a customer cannot be billed on in all of some
 // currencies: it is not there, not for him, closed, or billed in another. An empty
-// account is the one he is billed on if none is named. For order.Payer.
-func MayPay(tx *store.Tx, customer, account string, currencies []string) error {
+// account is the one he is billed on if none is named. Where nothing is refused the
+// account is there and billed in that currency when the transaction ends, so that no
+// later order can be taken in another before this one is billed. For order.Payer.
+func SettlePayer(tx *store.Tx, customer, account string, currencies []string) error {
 	a, err := payingAccount(tx, customer, account)
 	if err != nil {
 		return err
@@ -96,7 +103,16 @@ func MayPay(tx *store.Tx, customer, account string, currencies []string) error {
 			return fault.BadInput("wrongCurrency", "The billing account %q is billed in %s; the price is in %s", a.ID, in, c)
 		}
 	}
-	return nil
+	if in == "" { // nothing to pay, and no account that says in what
+		return nil
+	}
+	if a.ID == "" { // two orders at once make one account: the second finds that of the first
+		if a, err = accountFor(tx, customer, in); err != nil {
+			return err
+		}
+	}
+	_, err = inCurrency(tx, a, in)
+	return err
 }
 
 // payingAccount is the account an order names for a customer, or the one he has otherwise;

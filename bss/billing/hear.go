@@ -10,7 +10,6 @@ import (
 	"tandem/fact"
 	"tandem/kit/fault"
 	"tandem/kit/store"
-	"tandem/kit/tmf"
 )
 
 const noteFact = "INSERT INTO billing_heard (tenant, product, what, service, at, heard_at)"
@@ -91,8 +90,10 @@ func (s start) begin(tx *store.Tx, charges []charge, billed map[string]int64) er
 		return err
 	}
 	for _, c := range charges {
-		if account, err = inCurrency(tx, account, c.amount); err != nil {
-			return err
+		if c.amount != nil {
+			if account, err = inCurrency(tx, account, c.amount.Currency.Code()); err != nil {
+				return err
+			}
 		}
 		i, err := c.item(s.product, s.offering, account, s.service, s.from)
 		if err != nil {
@@ -135,18 +136,21 @@ func payer(tx *store.Tx, p *subscription.Product, account string) (*Account, err
 	return a, nil
 }
 
-// inCurrency fixes the currency of an account that has none yet.
-func inCurrency(tx *store.Tx, a *Account, amount *tmf.Money) (*Account, error) {
-	if amount == nil || a.Currency == amount.Currency.Code() {
+// inCurrency fixes the currency of an account that has none yet. It fails with
+// [store.ErrStale] if the account, read without a lock, was changed meanwhile.
+func inCurrency(tx *store.Tx, a *Account, currency string) (*Account, error) {
+	if a.Currency == currency {
 		return a, nil
 	}
 	if a.Currency != "" {
-		return nil, fault.Clash("wrongCurrency", "The billing account %q is billed in %s; the price is in %s", a.ID, a.Currency, amount.Currency)
+		return nil, fault.Clash("wrongCurrency", "The billing account %q is billed in %s; the price is in %s", a.ID, a.Currency, currency)
 	}
-	return BillingAccounts.Edit(tx, a.ID, func(a *Account) error {
-		a.Currency = amount.Currency.Code()
-		return nil
-	})
+	fixed, err := BillingAccounts.Copy(a)
+	if err != nil {
+		return nil, err
+	}
+	fixed.Currency = currency
+	return fixed, BillingAccounts.Save(tx, a, fixed)
 }
 
 // Change hears that a product was modified: what is no longer owed ends at that

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"tandem/fact"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
+	"tandem/kit/tmf/tmftest"
 )
 
 const (
@@ -164,7 +166,7 @@ func TestWhatAnOrderShowsIsWhatIsBilled(t *testing.T) {
 
 func (s *shop) account(customer, currency string) string {
 	s.Helper()
-	return do[billing.Account](s, http.MethodPost, accounts, map[string]any{"name": currency, "currency": currency,
+	return do[billing.Account](s, http.MethodPost, accounts, map[string]any{"name": "in " + currency, "currency": currency,
 		"relatedParty": []any{map[string]any{"id": customer, "role": "customer"}}}).ID
 }
 
@@ -193,6 +195,41 @@ func TestWhatNobodyCouldBeBilledForIsRefused(t *testing.T) {
 		if got := s.billed(p.ID); s.product(p.ID).Account() != eur || !slices.Equal(got, []string{"connection ended", "s-month active", "sek-month ended"}) {
 			t.Errorf("on account %q billed %v", s.product(p.ID).Account(), got)
 		}
+	})
+}
+
+// Orders in two currencies by a customer who has no account, or one that nothing was
+// billed on yet: the first settles what he is billed in, before anything runs; the
+// other is refused in words. However close they come, nothing runs unbilled.
+func TestTwoCurrenciesOfACustomerWithoutAccount(t *testing.T) {
+	each(t, func(s *shop) {
+		s.sell("kronor", "mobile", strings.Replace(eur("sek-month", "99", ""), "EUR", "SEK", 1))
+		first := of("ada", add("1", "mobile-s"))
+		first.RequestedStartDate = s.db.Now().Add(time.Hour)
+		s.place(first)
+		s.refused("kronor, while nothing is billed yet", of("ada", add("1", "kronor")), 400, "wrongCurrency")
+		blank := s.account("bob", "")
+		s.place(of("bob", on(add("1", "kronor"), blank)))
+		s.refused("euros on the same account", of("bob", on(add("1", "mobile-s"), blank)), 400, "wrongCurrency")
+
+		for n := range 8 {
+			newcomer := fmt.Sprintf("new-%d", n)
+			s.write(func(tx *store.Tx) error { return customer(tx, newcomer, "private") })
+			var both sync.WaitGroup
+			answers := make([]tmftest.Answer, 2)
+			for i, offering := range []string{"mobile-s", "kronor"} {
+				both.Go(func() { answers[i] = s.send(http.MethodPost, orders, of(newcomer, add("1", offering))) })
+			}
+			both.Wait()
+			slices.SortFunc(answers, func(a, b tmftest.Answer) int { return a.Status - b.Status })
+			if taken, refused := answers[0], answers[1]; taken.Status != 201 || refused.Object()["code"] != "wrongCurrency" {
+				s.Fatalf("%d %s; %d %s", taken.Status, taken.Body, refused.Status, refused.Body)
+			}
+			if all := *do[[]billing.Account](s, http.MethodGet, accounts+"?relatedParty.id="+newcomer, nil); len(all) != 1 {
+				s.Errorf("%s has %d accounts", newcomer, len(all))
+			}
+		}
+		s.idle() // with no fact that billing could not take
 	})
 }
 

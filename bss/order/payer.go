@@ -10,7 +10,8 @@ import (
 )
 
 // paying is asked whether a customer can be billed in some currencies, on an
-// account or, if it is empty, on the one he is billed on by himself.
+// account or, if it is empty, on the one he is billed on by himself; what it does
+// not refuse holds for later orders too.
 type paying func(tx *store.Tx, customer, account string, currencies []string) error
 
 var payer atomic.Pointer[paying]

@@ -120,7 +120,7 @@ func (s *shop) run(seal *access.Sealer) {
 	outbox.On(s.bus, "billing", billing.Suspend)
 	outbox.On(s.bus, "billing", billing.Resume)
 	outbox.On(s.bus, "billing", billing.End)
-	order.Payer(billing.MayPay)
+	order.Payer(billing.SettlePayer)
 	s.runner = work.New(s.db, log, work.Config{})
 	order.Handle(s.runner, s.db)
 	fulfilment.NewEngine(s.db, s.runner, network, seal, log, 8)
