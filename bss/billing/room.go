@@ -2,7 +2,6 @@ package billing
 
 import (
 	"embed"
-	"io/fs"
 
 	"tandem/kit/store"
 	"tandem/kit/tmf"
@@ -12,15 +11,7 @@ import (
 var schemaFiles embed.FS
 
 // Schemas are the room's own tables.
-var Schemas = []store.Schema{{Room: "billing", Files: folder()}}
-
-func folder() fs.FS {
-	sub, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return sub
-}
+var Schemas = []store.Schema{store.Embedded("billing", schemaFiles)}
 
 func init() { // hooks refer back to their kinds
 	for _, k := range []*tmf.Kind[Account, *Account]{&PartyAccounts, &BillingAccounts, &SettlementAccounts} {

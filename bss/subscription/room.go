@@ -2,7 +2,6 @@ package subscription
 
 import (
 	"embed"
-	"io/fs"
 
 	"tandem/kit/store"
 	"tandem/kit/tmf"
@@ -12,15 +11,7 @@ import (
 var schemaFiles embed.FS
 
 // Schemas are the room's own tables.
-var Schemas = []store.Schema{{Room: "subscription", Files: folder()}}
-
-func folder() fs.FS {
-	sub, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return sub
-}
+var Schemas = []store.Schema{store.Embedded("subscription", schemaFiles)}
 
 func init() { // hooks refer back to the kind
 	Products.Check = check

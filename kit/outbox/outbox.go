@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -19,13 +18,7 @@ import (
 var schemaFiles embed.FS
 
 // Schema is the outbox's own tables.
-func Schema() store.Schema {
-	sub, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return store.Schema{Room: "outbox", Files: sub}
-}
+func Schema() store.Schema { return store.Embedded("outbox", schemaFiles) }
 
 // Fact is something that happened. Facts with the same Key (within a tenant)
 // reach a hearer in the order they were told.

@@ -4,7 +4,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -20,13 +19,7 @@ import (
 var schemaFiles embed.FS
 
 // Schema is the tables of jobs.
-func Schema() store.Schema {
-	sub, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return store.Schema{Room: "work", Files: sub}
-}
+func Schema() store.Schema { return store.Embedded("work", schemaFiles) }
 
 const enqueue = `INSERT INTO work_job (tenant, kind, key, state, run_at, again_at, attempt, lease_until, owner, epoch, done, payload, last_error, created_at)
 	VALUES ($1, $2, $3, 'open', $4, 0, 0, 0, '', 0, 0, $5, '', $6)

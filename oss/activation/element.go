@@ -2,7 +2,6 @@ package activation
 
 import (
 	"embed"
-	"io/fs"
 	"net"
 	"regexp"
 	"strings"
@@ -16,15 +15,7 @@ import (
 var schemaFiles embed.FS
 
 // Schemas are the room's own tables.
-var Schemas = []store.Schema{schema()}
-
-func schema() store.Schema {
-	sub, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return store.Schema{Room: "activation", Files: sub}
-}
+var Schemas = []store.Schema{store.Embedded("activation", schemaFiles)}
 
 // Kinds are the resources the room serves.
 func Kinds() []tmf.Mounted { return []tmf.Mounted{&Services, &Monitors} }

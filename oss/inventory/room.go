@@ -3,7 +3,6 @@ package inventory
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"time"
 
 	"tandem/kit/fault"
@@ -16,15 +15,7 @@ import (
 var schemaFiles embed.FS
 
 // Schemas are the room's own tables.
-var Schemas = []store.Schema{{Room: "inventory", Files: under(schemaFiles, "schema")}}
-
-func under(files fs.FS, dir string) fs.FS {
-	sub, err := fs.Sub(files, dir)
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return sub
-}
+var Schemas = []store.Schema{store.Embedded("inventory", schemaFiles)}
 
 // Kinds are the room's resources.
 func Kinds() []tmf.Mounted {

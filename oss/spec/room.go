@@ -2,7 +2,6 @@ package spec
 
 import (
 	"embed"
-	"io/fs"
 	"slices"
 	"time"
 
@@ -15,15 +14,7 @@ import (
 var schemaFiles embed.FS
 
 // Schemas are the room's own tables.
-var Schemas = []store.Schema{{Room: "spec", Files: under(schemaFiles, "schema")}}
-
-func under(files fs.FS, dir string) fs.FS {
-	sub, err := fs.Sub(files, dir)
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return sub
-}
+var Schemas = []store.Schema{store.Embedded("spec", schemaFiles)}
 
 // The APIs of the room.
 var (
