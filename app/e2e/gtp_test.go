@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -39,9 +38,6 @@ const (
 	portal   = "10.71.0.1" // where who has nothing left is led
 	internal = 10          // rating group of the internet
 	selfCare = 900         // and of the portal
-
-	allowance = 8_000_000 // octets of "Surf"
-	pack      = 5_000_000_000
 )
 
 // A phone on a real GGSN uses its allowance up, is led to the portal, buys 5 GB there
@@ -62,11 +58,11 @@ func TestAllowanceOverGTP(t *testing.T) {
 
 func allowanceOverGTP(t *testing.T, engine store.Dialect) {
 	m := mobileNetwork(t, engine)
-	m.offers()
+	m.offersSurf()
 	line := m.sold("surf")
 	m.tower().attaches(card(prefix, 0), char(line, "msisdn"))
 	p := m.attach(char(line, "imsi"))
-	p.token = m.tokenOf(customer)
+	p.token = m.tokenOf(brand, customer)
 	before := m.context(p)
 
 	m.downloads(p, 3_000_000)
@@ -283,35 +279,6 @@ func (m *gtp) portal() http.Handler {
 	return mux
 }
 
-// offers puts a small data product on sale, and a pack to buy when it is used up.
-func (m *gtp) offers() {
-	m.t.Helper()
-	for _, d := range []struct{ kind, doc string }{
-		{"productCatalogManagement/v4/productOfferingPrice", fmt.Sprintf(`{"id": "surf-data", "name": "8 MB", "version": "1.0", "lifecycleStatus": "Active", "priceType": "allowance", "recurringChargePeriodType": "month",
-			"recurringChargePeriodLength": 1, "unitOfMeasure": {"amount": %d, "units": "octets"}, "tandem:rating": {"classes": ["data.home"], "priority": 10}}`, allowance)},
-		{"productCatalogManagement/v4/productOfferingPrice", `{"id": "surf-traffic", "name": "Data", "version": "1.0", "lifecycleStatus": "Active", "priceType": "usage", "price": {"unit": "EUR", "value": 0.01},
-			"unitOfMeasure": {"amount": 1, "units": "MiB"}, "tandem:rating": {"match": {"service": "data", "network": "home"}, "class": "data.home",
-			"grant": {"default": 2097152, "min": 65536, "max": 104857600, "validity": 3600, "threshold": 20, "final": {"action": "redirect", "address": "http://` + portal + `/"}}}}`},
-		{"productCatalogManagement/v4/productOffering", `{"id": "surf", "name": "Surf", "version": "1.0", "lifecycleStatus": "Launched", "isSellable": true, "productSpecification": {"id": "mobile-sim", "name": "Mobile SIM"},
-			"productOfferingPrice": [{"id": "flat-m-month", "name": "Flat M monthly"}, {"id": "surf-data", "name": "8 MB"}, {"id": "surf-traffic", "name": "Data"}],
-			"tandem:rating": {"zone": "Europe/Stockholm", "unknownNetwork": "home", "currency": "EUR", "networks": [{"name": "home", "codes": ["24001"]}],
-				"rules": [{"name": "Self-care", "match": {"service": "data", "groups": [900]}, "class": "data.free", "zero": true, "price": {"unit": "octets", "amount": "0"}}]},
-			"tandem:charging": {"home": ["24001"], "mode": "postpaid"}}`},
-		{"serviceCatalogManagement/v4/serviceSpecification", `{"id": "data-pack", "name": "Data pack", "version": "1.0", "lifecycleStatus": "Active", "@type": "CustomerFacingServiceSpecification"}`},
-		{"productCatalogManagement/v4/productSpecification", `{"id": "data-pack", "name": "Data pack", "version": "1.0", "lifecycleStatus": "Active", "serviceSpecification": [{"id": "data-pack", "name": "Data pack"}]}`},
-		{"productCatalogManagement/v4/productOfferingPrice", fmt.Sprintf(`{"id": "pack-5-data", "name": "5 GB", "version": "1.0", "lifecycleStatus": "Active", "priceType": "allowance",
-			"unitOfMeasure": {"amount": %d, "units": "GB"}, "tandem:rating": {"classes": ["data.home"], "priority": 20, "validity": "P30D"}}`, pack/1_000_000_000)},
-		{"productCatalogManagement/v4/productOfferingPrice", `{"id": "pack-5-fee", "name": "5 GB pack", "version": "1.0", "lifecycleStatus": "Active", "priceType": "oneTime", "price": {"unit": "EUR", "value": 9.90}}`},
-		{"productCatalogManagement/v4/productOffering", `{"id": "pack-5", "name": "5 GB pack", "version": "1.0", "lifecycleStatus": "Launched", "isSellable": true, "description": "5 GB more, for 30 days",
-			"productSpecification": {"id": "data-pack", "name": "Data pack"}, "productOfferingPrice": [{"id": "pack-5-fee", "name": "5 GB pack"}, {"id": "pack-5-data", "name": "5 GB"}],
-			"productOfferingRelationship": [{"id": "surf", "name": "Surf", "relationshipType": "optionalFor"}]}`},
-	} {
-		if a := m.as(brand, http.MethodPost, "/tmf-api/"+d.kind, d.doc); a.status != http.StatusCreated {
-			m.t.Fatalf("%s: %s", d.doc, a)
-		}
-	}
-}
-
 // phone is a phone with a GTP session.
 type phone struct {
 	address netip.Addr
@@ -436,28 +403,9 @@ func (m *gtp) isLed(p *phone) {
 	}
 }
 
-// asks sends a request through the tunnel to the portal, with the owner's token.
-func (p *phone) asks(ctx context.Context, method, path string, body, into any) (int, error) {
-	doc, err := json.Marshal(body)
-	if err != nil {
-		return 0, err
-	}
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+portal+path, bytes.NewReader(doc))
-	if err != nil {
-		return 0, err
-	}
-	r.Header.Set("Authorization", "Bearer "+p.token)
-	res, err := p.web.Do(r)
-	if err != nil {
-		return 0, err
-	}
-	defer res.Body.Close()
-	got, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode/100 == 2 {
-		return res.StatusCode, json.Unmarshal(got, into)
-	}
-	return res.StatusCode, fmt.Errorf("%s %s: %s, %v", method, path, got, err)
-}
+func (p *phone) owner() owner { return owner{p.web, "http://" + portal, p.token} }
+
+func (m *gtp) atHome(p *phone) owner { return m.owner(p.token) }
 
 // buys orders a pack as the phone's owner and returns the order.
 func (m *gtp) buys(p *phone, line *subscription.Product, offering string) string {
@@ -465,11 +413,11 @@ func (m *gtp) buys(p *phone, line *subscription.Product, offering string) string
 	ctx, stop := context.WithTimeout(m.t.Context(), patience)
 	defer stop()
 	var shelf []selfcare.Pack
-	if _, err := p.asks(ctx, http.MethodGet, "/selfcare/v1/lines/"+line.ID+"/packs", nil, &shelf); err != nil || len(shelf) != 1 || shelf[0].Offering != offering {
+	if _, err := p.owner().asks(ctx, http.MethodGet, "/selfcare/v1/lines/"+line.ID+"/packs", nil, &shelf); err != nil || len(shelf) != 1 || shelf[0].Offering != offering {
 		m.t.Fatalf("packs to buy: %+v, %v", shelf, err)
 	}
 	var o selfcare.Order
-	status, err := p.asks(ctx, http.MethodPost, "/selfcare/v1/orders", selfcare.Purchase{Line: line.ID, Offering: offering}, &o)
+	status, err := p.owner().asks(ctx, http.MethodPost, "/selfcare/v1/orders", selfcare.Purchase{Line: line.ID, Offering: offering}, &o)
 	if err != nil || status != http.StatusCreated {
 		m.t.Fatalf("buy %s: %d, %v", offering, status, err)
 	}
@@ -477,20 +425,15 @@ func (m *gtp) buys(p *phone, line *subscription.Product, offering string) string
 	return o.ID
 }
 
-// tokenOf has staff make a token of a customer.
-func (m *gtp) tokenOf(customer string) string {
-	m.t.Helper()
-	return must[selfcare.Token](m.operator, http.MethodPost, selfcare.TokenRoute, map[string]string{"customer": customer}).Token
-}
-
 // agrees says that a balance is what it was less what the gateway has reported, to
-// the octet, as the owner sees it.
+// the octet, as the owner sees it. It is not looked at through the tunnel: the portal
+// must be new to the session when nothing is left.
 func (m *gtp) agrees(p *phone, line *subscription.Product, bucket string, was uint64) {
 	m.t.Helper()
 	var seen string
 	m.await("the balance", func() bool {
 		var lines []selfcare.Line
-		if _, err := p.asks(m.t.Context(), http.MethodGet, "/selfcare/v1/lines", nil, &lines); err != nil || len(lines) != 1 || lines[0].ID != line.ID {
+		if _, err := m.atHome(p).asks(m.t.Context(), http.MethodGet, "/selfcare/v1/lines", nil, &lines); err != nil || len(lines) != 1 || lines[0].ID != line.ID {
 			seen = fmt.Sprintf("%+v, %v", lines, err)
 			return false
 		}

@@ -397,7 +397,7 @@ func (r *Room) changeLine(h *core.Hand, o *order, l line) error {
 		if p != nil && s.Plan != uint32(p.Number) {
 			was := r.planByNumber(int64(s.Plan))
 			s.Plan = uint32(p.Number)
-			if err := h.Withdraw(s.ID); err != nil {
+			if err := r.withdraw(h, was, s.ID); err != nil {
 				return err
 			}
 			if was != nil {

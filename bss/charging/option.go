@@ -2,6 +2,7 @@ package charging
 
 import (
 	"errors"
+	"slices"
 
 	"tandem/bss/charging/core"
 	"tandem/bss/subscription"
@@ -103,6 +104,33 @@ func takeOption(o *order) func(*core.Hand) error {
 		}
 		return nil
 	}
+}
+
+// withdraw takes back what a plan has given a line that leaves it, and what was rolled
+// over of it. Options stay with the line.
+func (r *Room) withdraw(h *core.Hand, was *plan, sub uint16) error {
+	if was == nil {
+		return h.Withdraw(sub)
+	}
+	var gone []uint32
+	for _, b := range h.Account().Buckets {
+		if b.Owner == sub && r.gives(was, b.Def) {
+			gone = append(gone, b.ID)
+		}
+	}
+	for _, id := range gone {
+		if err := h.End(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Room) gives(p *plan, def uint32) bool {
+	return slices.ContainsFunc(p.Gives, func(g given) bool {
+		d := r.book.Definition(uint32(g.Definition))
+		return uint32(g.Definition) == def || d != nil && d.Rollover.Def == def && def != 0
+	})
 }
 
 // OfLine are the buckets that a product can draw on: those of its account that have
