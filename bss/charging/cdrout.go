@@ -32,13 +32,44 @@ type Stream struct {
 	Tenant  string      `json:"tenant"`
 	Name    string      `json:"name"` // begins the names of the files
 	Folder  string      `json:"folder"`
-	Format  string      `json:"format"` // csv, json, 3gpp (CHFRecord)
+	Format  string      `json:"format"` // csv, json, 3gpp (CHFRecord), tap3, nrtrde
 	Mapping cdr.Mapping `json:"mapping,omitzero"`
+	Roaming Roaming     `json:"roaming,omitzero"` // of tap3 and nrtrde: a tenant whose subscribers are all another network's
 	Records int         `json:"records,omitzero"` // in a file at most; none: 10,000
 	Seconds int         `json:"seconds,omitzero"` // after which a file is closed although it is not full; none: 60; below 0: at once
 }
 
-const maxStreamRecords = 100_000
+// Roaming says between which networks files go (TD.57, TD.35).
+type Roaming struct {
+	Sender    string `json:"sender"` // TADIG codes
+	Recipient string `json:"recipient"`
+	Currency  string `json:"currency,omitzero"` // of tap3: what the tenant's accounts are in
+	Places    int    `json:"places,omitzero"`   // of tap3: decimal places that a charge is rounded to, half up; none: 5
+}
+
+const (
+	maxStreamRecords = 100_000
+	tapPlaces        = 5
+	tapFiles         = 99_999    // after which the numbers of files begin at 1 again (TD.57)
+	nearFiles        = 9_999_999 // the same of TD.35
+)
+
+func (r *Roaming) check(format string) error {
+	if len(r.Sender) != 5 || len(r.Recipient) != 5 {
+		return fault.BadInput("stream", "A roaming file goes from one TADIG code of five characters to another, not from %q to %q", r.Sender, r.Recipient)
+	}
+	if format == cdr.FormatTAP && (len(r.Currency) != 3 || r.Places < 0 || r.Places > 9) {
+		return fault.BadInput("stream", "The charges of a TAP file have a currency of three letters and up to 9 decimal places")
+	}
+	return nil
+}
+
+func (r *Roaming) places() int {
+	if r.Places == 0 {
+		return tapPlaces
+	}
+	return r.Places
+}
 
 func (s *Stream) check() error {
 	if s.Name == "" || strings.ContainsAny(s.Name, "/\\\x00") || strings.HasPrefix(s.Name, ".") {
@@ -52,9 +83,13 @@ func (s *Stream) check() error {
 		if _, err := cdr.NewCSVWriter(s.Mapping); err != nil {
 			return fault.BadInput("stream", "The mapping of %s: %v", s.Name, err)
 		}
+	case cdr.FormatTAP, cdr.FormatNRTRDE:
+		if err := s.Roaming.check(s.Format); err != nil {
+			return err
+		}
 	case cdr.FormatJSON, cdr.Format3GPP:
 	default:
-		return fault.BadInput("stream", "Files are written as csv, json or 3gpp, not %q", s.Format)
+		return fault.BadInput("stream", "Files are written as csv, json, 3gpp, tap3 or nrtrde, not %q", s.Format)
 	}
 	return os.MkdirAll(s.Folder, 0o750)
 }
@@ -162,7 +197,7 @@ func (m *Mediator) plan(ctx context.Context, s *Stream) (f *outFile, err error) 
 			}
 			next.closing = cdr.TimeLimit
 		}
-		next.name = fmt.Sprintf("%s_%010d%s", s.Name, next.sequence, map[string]string{cdr.FormatCSV: ".csv", cdr.FormatJSON: ".jsonl", cdr.Format3GPP: ".cdr"}[s.Format])
+		next.name = fmt.Sprintf("%s_%010d%s", s.Name, next.sequence, outNames[s.Format])
 		tx.Insert("INSERT INTO charging_cdr_file (tenant, stream, sequence, after_number, after_place, upto_number, upto_place, records, name, closing, hash, state, at)",
 			s.Name, next.sequence, next.after.number, next.after.records, next.upto.number, next.upto.records, next.records, next.name, int64(next.closing), "", "planned", store.Micros(next.at))
 		f = &next
@@ -170,6 +205,9 @@ func (m *Mediator) plan(ctx context.Context, s *Stream) (f *outFile, err error) 
 	})
 	return f, err
 }
+
+// outNames end the names of files.
+var outNames = map[string]string{cdr.FormatCSV: ".csv", cdr.FormatJSON: ".jsonl", cdr.Format3GPP: ".cdr", cdr.FormatTAP: ".tap", cdr.FormatNRTRDE: ".nrt"}
 
 const dueOut = "SELECT number, records, at FROM charging_usage WHERE tenant = $1 AND number >= $2 ORDER BY number LIMIT $3"
 
@@ -364,6 +402,8 @@ func (u *outRow) fill(r *cdr.Record, names [3]string) {
 type outWriter struct {
 	csv   *cdr.CSV
 	frame *cdr.Frame
+	tap   *cdr.TAP
+	near  *cdr.NRTRDE
 	lines []byte
 	body  []byte
 	why   cdr.Closing
@@ -376,6 +416,10 @@ func newOutWriter(s *Stream, f *outFile) (w *outWriter, err error) {
 		w.csv, err = cdr.NewCSVWriter(s.Mapping)
 	case cdr.Format3GPP:
 		w.frame = &cdr.Frame{Sequence: uint32(f.sequence), Standard: cdr.TS32255, Opened: f.at}
+	case cdr.FormatTAP:
+		w.tap = &cdr.TAP{Sender: s.Roaming.Sender, Recipient: s.Roaming.Recipient, Sequence: int((f.sequence-1)%tapFiles + 1), Currency: s.Roaming.Currency, Places: s.Roaming.places(), Available: f.at}
+	case cdr.FormatNRTRDE:
+		w.near = &cdr.NRTRDE{Sender: s.Roaming.Sender, Recipient: s.Roaming.Recipient, Sequence: int((f.sequence-1)%nearFiles + 1), Available: f.at}
 	}
 	return w, err
 }
@@ -387,6 +431,12 @@ func (w *outWriter) add(r *cdr.Record, at time.Time) (err error) {
 	case w.frame != nil:
 		w.body = cdr.PutCHF(w.body[:0], r)
 		return w.frame.Add(w.body, at)
+	case w.tap != nil:
+		r.Charge = halfUp(r.Charge, w.tap.Places)
+		return w.tap.Add(r)
+	case w.near != nil:
+		w.near.Add(r)
+		return nil
 	}
 	w.lines, err = cdr.PutJSON(w.lines, r)
 	return err
@@ -398,6 +448,19 @@ func (w *outWriter) close() ([]byte, error) {
 		return w.csv.Close()
 	case w.frame != nil:
 		return w.frame.Close(w.why), nil
+	case w.tap != nil:
+		return w.tap.Close(), nil
+	case w.near != nil:
+		return w.near.Close(), nil
 	}
 	return w.lines, nil
+}
+
+// halfUp rounds a charge that is not below zero to decimal places.
+func halfUp(nano int64, places int) int64 {
+	unit := int64(1)
+	for range 9 - places {
+		unit *= 10
+	}
+	return (nano + unit/2) / unit * unit
 }

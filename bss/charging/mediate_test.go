@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -774,7 +775,9 @@ func TestRecordsOfAFileAreShown(t *testing.T) {
 			t.Errorf("%d rows", n)
 		}
 		w.eats("4917011", "one", mib)
-		w.await("the event", func() bool { return w.count("mno", "SELECT count(*) FROM charging_usage WHERE tenant = $1 AND file = 0") == 1 })
+		w.await("the event", func() bool {
+			return w.count("mno", "SELECT count(*) FROM charging_usage WHERE tenant = $1 AND file = 0") == 1
+		})
 		all := w.get(usage + "usage?limit=100").list()
 		if len(all) != 31 {
 			t.Fatalf("%d are listed", len(all))
@@ -832,4 +835,72 @@ func characteristic(u map[string]any, name string) string {
 		}
 	}
 	return ""
+}
+
+// Usage of another network's subscribers goes to it as TAP, with its charges, and as
+// NRTRDE.
+func TestRoamingFilesGoOut(t *testing.T) {
+	each(t, func(w *world) {
+		w.sell("mno", "line", "prepaid", "4917011")
+		in := w.mediate(cdr.FormatJSON)
+		var records []*cdr.Record
+		for i := range 7 {
+			records = append(records, session(fmt.Sprint("s", i), "4917011", 0, i+1))
+		}
+		in.take("a.jsonl", lines(t, records...))
+		in.used(28 * mib)
+		for format, charge := range map[string]int64{cdr.FormatTAP: 280_000_000, cdr.FormatNRTRDE: 0} {
+			s := charging.Stream{Tenant: "mno", Name: "to-germany", Folder: t.TempDir(), Format: format, Records: 5, Seconds: -1,
+				Roaming: charging.Roaming{Sender: "SWEAA", Recipient: "DEUD1", Currency: "EUR", Places: 3}}
+			m := charging.NewMediator(w.room, charging.MediationConfig{Streams: []charging.Stream{s}})
+			s.Name += format
+			m.Streams[0].Name = s.Name
+			if err := m.WriteStreams(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			names, err := filepath.Glob(filepath.Join(s.Folder, s.Name+"_*"))
+			if err != nil || len(names) != 2 {
+				t.Fatalf("%v, %v", names, err)
+			}
+			var total, octets int64
+			for i, name := range names {
+				h, n := readOut(t, name, format)
+				if h.Source != "SWEAA" || h.Recipient != "DEUD1" || h.Sequence != int64(i+1) || h.Records != []int64{5, 2}[i] {
+					t.Errorf("%s: %+v", name, h)
+				}
+				total, octets = total+h.TotalCharge, octets+n
+			}
+			if total != charge || octets != 28*mib {
+				t.Errorf("%s: %d octets are charged with %d", format, octets, total)
+			}
+		}
+		for _, r := range []charging.Roaming{{}, {Sender: "SWEAA", Recipient: "DEU"}, {Sender: "SWEAA", Recipient: "DEUD1", Currency: "EURO"}} {
+			m := charging.NewMediator(w.room, charging.MediationConfig{Streams: []charging.Stream{{Tenant: "mno", Name: "x", Folder: t.TempDir(), Format: cdr.FormatTAP, Roaming: r}}})
+			if err := m.Start(t.Context()); !fault.Is(err, fault.Invalid) {
+				t.Errorf("%+v was taken: %v", r, err)
+			}
+			m.Stop()
+		}
+	})
+}
+
+// readOut reads a file of records and adds its octets up.
+func readOut(t *testing.T, name, format string) (h cdr.Head, octets int64) {
+	t.Helper()
+	body, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := cdr.Open(bytes.NewReader(body), format, cdr.Mapping{})
+	var r cdr.Record
+	for err == nil {
+		if err = f.Next(&r); err == nil {
+			n, _ := r.Usage[0].Units.Octets()
+			octets += int64(n)
+		}
+	}
+	if err != io.EOF {
+		t.Fatal(err)
+	}
+	return f.Head(), octets
 }
