@@ -252,6 +252,23 @@ func (a *App) LoginAddr() string {
 	return a.radius.AuthAddr()
 }
 
+// LiveSessions is how many sessions of lines run at gateways that report to this node.
+func (a *App) LiveSessions() int {
+	if a.broadband == nil {
+		return 0
+	}
+	return a.broadband.Sessions()
+}
+
+// RADIUSStats is what the RADIUS face took and refused, nil without it.
+func (a *App) RADIUSStats() *radius.Stats {
+	if a.radius == nil {
+		return nil
+	}
+	s := a.radius.Stats()
+	return &s
+}
+
 // DiameterAddr is where Diameter clients reach the node, "" if they do not.
 func (a *App) DiameterAddr() string { return a.gyAddr }
 

@@ -92,6 +92,7 @@ type Dynamic struct {
 	mu      sync.Mutex
 	signer  *signer
 	targets map[netip.AddrPort]*target
+	next    uint8 // identifier that the next target begins with: some gateways take a new request for a repeated one by its identifier alone
 	waiting int
 	closed  bool
 }
@@ -226,7 +227,7 @@ func (d *Dynamic) begin(o *order) bool {
 	}
 	t := d.targets[o.to]
 	if t == nil {
-		t = &target{}
+		t = &target{next: d.next}
 		d.targets[o.to] = t
 	}
 	if t.under < len(t.open) {
@@ -256,6 +257,7 @@ func (d *Dynamic) launch(t *target, o *order) bool {
 	}
 	t.open[t.next] = o
 	t.next++
+	d.next = t.next
 	t.under++
 	d.send(o)
 	return true

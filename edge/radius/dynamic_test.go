@@ -25,6 +25,7 @@ import (
 type gateway struct {
 	mu      sync.Mutex
 	told    []string
+	ids     []byte // of the requests, in their order
 	timeout map[string]rfc2865.SessionTimeout
 	gone    map[string]bool
 }
@@ -33,6 +34,7 @@ func (g *gateway) ServeRADIUS(w foreign.ResponseWriter, r *foreign.Request) {
 	session := rfc2866.AcctSessionID_GetString(r.Packet)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.ids = append(g.ids, r.Identifier)
 	g.told = append(g.told, fmt.Sprint(r.Code, " ", session, " ", rfc2865.UserName_GetString(r.Packet)))
 	code, cause := foreign.CodeDisconnectACK, rfc3576.ErrorCause(0)
 	switch {
@@ -143,6 +145,22 @@ func TestTellingAForeignGateway(t *testing.T) {
 	defer g.mu.Unlock()
 	if g.timeout["s-1"] != 777 || !g.gone["s-2"] || g.told[0] != "CoA-Request s-1 alice" {
 		t.Errorf("timeouts %v, gone %v, told %q", g.timeout, g.gone, g.told)
+	}
+}
+
+// One order after the other has another identifier each: some gateways take a request with that of the one before for a repetition, and answer as they did then.
+func TestIdentifiersGoOn(t *testing.T) {
+	d, g, back := dynamic(t, radius.DynamicConfig{})
+	for n := range 300 {
+		session := fmt.Appendf(nil, "s-%d", n)
+		tell(t, func(done func(radius.Told)) { d.Disconnect(session, back, done) })
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, id := range g.ids {
+		if id != byte(i) {
+			t.Fatalf("request %d has the identifier %d", i, id)
+		}
 	}
 }
 
