@@ -41,8 +41,25 @@ var backlog = []struct{ name, help, sql string }{
 // Describe and Collect make the backlog a collector.
 func (a *App) Describe(c chan<- *prometheus.Desc) { prometheus.DescribeByCollect(a, c) }
 
+// collectCharging says what charging on this node keeps of answers.
+func (a *App) collectCharging(c chan<- prometheus.Metric) {
+	kept := a.Charging.Engine.Remembered()
+	for _, m := range []struct {
+		name, help string
+		kind       prometheus.ValueType
+		n          int64
+	}{
+		{"tandem_charging_answers", "Answers kept for requests that come again.", prometheus.GaugeValue, kept.Answers},
+		{"tandem_charging_answer_octets", "Memory of these answers.", prometheus.GaugeValue, kept.Octets},
+		{"tandem_charging_answers_forgotten_total", "Answers that were forgotten before their time, for lack of room.", prometheus.CounterValue, kept.Forgotten},
+	} {
+		c <- prometheus.MustNewConstMetric(prometheus.NewDesc(m.name, m.help, nil, nil), m.kind, float64(m.n))
+	}
+}
+
 // Collect reads the backlog; what cannot be read is left out and logged.
 func (a *App) Collect(c chan<- prometheus.Metric) {
+	a.collectCharging(c)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(context.Background()), 2*time.Second)
 	defer cancel()
 	err := a.DB.Read(ctx, store.Scope{}, func(tx *store.Tx) error {

@@ -33,6 +33,45 @@ func TestAnswersAreForgottenAndTheirPagesWrittenOver(t *testing.T) {
 	}
 }
 
+// TestAnswersHaveABound: what is kept is bounded in size as well; the oldest goes
+// first, and is counted. How many generations there are costs nothing to who asks.
+func TestAnswersHaveABound(t *testing.T) {
+	kept := told{keep: 1e9, step: 1e9, most: 4 << 20}
+	name := func(n int) key { return keyOf(fmt.Append(nil, n)) }
+	const all = 100_000
+	for n := range all {
+		kept.put(name(n), int64(n), uint64(n), make([]byte, 100))
+		if kept.size > kept.most+1<<20 {
+			t.Fatalf("%d octets at %d", kept.size, n)
+		}
+	}
+	there, size := 0, 0
+	for n := range all {
+		if digest, _, ok := kept.get(name(n)); ok && digest == uint64(n) {
+			there++
+		} else if there > 0 {
+			t.Fatalf("%d is forgotten, one before it is not", n)
+		}
+	}
+	for _, g := range kept.gens {
+		size += g.size()
+	}
+	if there < 4096 || kept.early != int64(all-there) || len(kept.index) != there || size != kept.size {
+		t.Fatalf("%d are there, %d in the index, %d were forgotten; %d octets, counted as %d", there, len(kept.index), kept.early, size, kept.size)
+	}
+	// A shard that is loaded anew has the same, and the newest of two that have one name.
+	kept.put(name(all-1), all, 7, nil)
+	sh := newShard(0, newNames(), newDirectory())
+	for i := len(kept.gens) - 1; i >= 0; i-- {
+		r := reader{b: putGeneration(nil, kept.gens[i])}
+		sh.told.load(r.generation())
+	}
+	sh.settle(all)
+	if digest, _, ok := sh.told.get(name(all - 1)); !ok || digest != 7 || len(sh.told.index) != there {
+		t.Fatalf("loaded: %d, %v, %d answers", digest, ok, len(sh.told.index))
+	}
+}
+
 func TestAnAccountWaitsForTheSweeperOnce(t *testing.T) {
 	one(t, func(t *testing.T, r *rig, ref Ref) {
 		for n := range uint32(500) {

@@ -34,6 +34,13 @@ const (
 	keepCommands = 7 * 24 * 3600 * 1e6
 )
 
+// What of answers a shard keeps at most, octets: with all shards here 4 GiB and 1 GiB.
+// Under more load than fits, they are kept for less long (tandem_charging_answers).
+const (
+	mostEvents   = 16 << 20
+	mostSessions = 4 << 20
+)
+
 func newShard(number int, names *names, open *directory) *shard {
 	sh := &shard{number: number, names: names, open: open}
 	sh.clear()
@@ -57,8 +64,8 @@ func (sh *shard) clear() {
 	sh.accounts, sh.records, sh.session, sh.dirty = nil, 0, 0, nil
 	sh.low, sh.touched = 0, false
 	sh.commands = map[uint64]int64{}
-	sh.told = told{keep: keepEvents, step: keepEvents / 24}
-	sh.ended = told{keep: keepSessions, step: keepSessions / 6}
+	sh.told = told{keep: keepEvents, step: keepEvents / 24, most: mostEvents, early: sh.told.early}
+	sh.ended = told{keep: keepSessions, step: keepSessions / 6, most: mostSessions, early: sh.ended.early}
 	sh.due = nil
 }
 
