@@ -15,7 +15,6 @@ import (
 // postedKey is what records of a file have in common that are written in one row of
 // usage: a subscriber, a price, a day and a file.
 type postedKey struct {
-	account      int64
 	file         uint64
 	day          int64
 	sub          uint16
@@ -39,8 +38,49 @@ type postedRow struct {
 
 // posted gathers the records of files in one piece of the journal.
 type posted struct {
-	open map[postedKey]*postedRow
-	rows []*postedRow
+	accounts map[int64]*postedAccount
+	order    []*postedAccount
+	rows     int // of usage and entries
+}
+
+// postedAccount is what an account used by file. It has few rows: they are looked
+// through.
+type postedAccount struct {
+	number int64
+	rows   []*postedRow
+	taken  []postedEntry
+}
+
+// postedEntry is what its usage by file took from a bucket.
+type postedEntry struct {
+	bucket uint32
+	entryRow
+}
+
+func (p *posted) account(number int64) *postedAccount {
+	a := p.accounts[number]
+	if a == nil {
+		if p.accounts == nil {
+			p.accounts = map[int64]*postedAccount{}
+		}
+		a = &postedAccount{number: number}
+		p.accounts[number] = a
+		p.order = append(p.order, a)
+	}
+	return a
+}
+
+// debit adds what a record took from a bucket.
+func (p *posted) debit(rec *core.Record, a *postedAccount, bucket uint32, amount int64) {
+	i := slices.IndexFunc(a.taken, func(e postedEntry) bool { return e.bucket == bucket })
+	if i < 0 {
+		i = len(a.taken)
+		a.taken = append(a.taken, postedEntry{bucket: bucket})
+		p.rows++
+	}
+	e := &a.taken[i]
+	e.amount -= amount
+	e.shard, e.record, e.at = rec.Shard, rec.N, rec.At
 }
 
 const (
@@ -49,17 +89,18 @@ const (
 )
 
 // take adds a record to the row it belongs to.
-func (p *posted) take(rec *core.Record, account int64, x *core.Posted) {
-	k := postedKey{account: account, file: x.File, day: x.At / day, sub: x.Sub, service: uint8(x.Service), group: x.Group, plmn: x.PLMN, tariff: x.Tariff, rate: x.Rate, hasGroup: x.HasGroup}
-	row := p.open[k]
-	if row == nil || row.records == postedAtMost {
-		if p.open == nil {
-			p.open = map[postedKey]*postedRow{}
-		}
-		row = &postedRow{postedKey: k, first: x.At, last: x.At}
-		p.open[k] = row
-		p.rows = append(p.rows, row)
+func (p *posted) take(rec *core.Record, a *postedAccount, x *core.Posted) {
+	k := postedKey{file: x.File, day: x.At / day, sub: x.Sub, service: uint8(x.Service), group: x.Group, plmn: x.PLMN, tariff: x.Tariff, rate: x.Rate, hasGroup: x.HasGroup}
+	i := len(a.rows) - 1 // the last are of the file that is being taken
+	for i >= 0 && (a.rows[i].postedKey != k || a.rows[i].records == postedAtMost) {
+		i--
 	}
+	if i < 0 {
+		i = len(a.rows)
+		a.rows = append(a.rows, &postedRow{postedKey: k, first: x.At, last: x.At, page: make([]byte, 0, 4*len(x.Raw))})
+		p.rows++
+	}
+	row := a.rows[i]
 	row.records++
 	row.totals.Seconds += x.Totals.Seconds
 	row.totals.Total += x.Totals.Total
@@ -78,11 +119,20 @@ const addPosted = `INSERT INTO charging_usage (tenant, account, subscriber, serv
 // write writes the rows. Those of an account stand together, so that an index by
 // account is changed in few places.
 func (p *posted) write(tx *store.Tx) {
-	slices.SortStableFunc(p.rows, func(a, b *postedRow) int { return cmp.Compare(a.account, b.account) })
-	for _, x := range p.rows {
-		tx.Insert(addPosted, x.account, int64(x.sub), int64(x.service), "", 0, "event", int64(x.group), int64(x.tariff), int64(x.rate),
-			int64(x.totals.Seconds), int64(x.totals.Total), int64(x.totals.Input), int64(x.totals.Output), int64(x.totals.Events), x.totals.Money,
-			"", int64(x.plmn), x.first, x.last, x.shard, int64(x.record), x.at, int64(x.file), x.records, x.page)
+	slices.SortFunc(p.order, func(a, b *postedAccount) int { return cmp.Compare(a.number, b.number) })
+	for _, a := range p.order {
+		for _, x := range a.rows {
+			tx.Insert(addPosted, a.number, int64(x.sub), int64(x.service), "", 0, "event", int64(x.group), int64(x.tariff), int64(x.rate),
+				int64(x.totals.Seconds), int64(x.totals.Total), int64(x.totals.Input), int64(x.totals.Output), int64(x.totals.Events), x.totals.Money,
+				"", int64(x.plmn), x.first, x.last, x.shard, int64(x.record), x.at, int64(x.file), x.records, x.page)
+		}
+	}
+	for _, a := range p.order {
+		for _, e := range a.taken {
+			if e.amount != 0 {
+				tx.Insert(addEntry, a.number, int64(e.bucket), "usage", e.amount, "", e.shard, int64(e.record), e.at)
+			}
+		}
 	}
 }
 
@@ -90,7 +140,7 @@ func (p *posted) write(tx *store.Tx) {
 var errEnough = errors.New("charging: enough for one transaction")
 
 // size is about how many rows are to be written.
-func (p *projected) size() int { return len(p.usage) + len(p.order) + len(p.posted.rows) }
+func (p *projected) size() int { return len(p.usage) + len(p.order) + p.posted.rows }
 
 const (
 	gatherRows = 1000                   // of records of files, from which on more are waited for

@@ -183,7 +183,7 @@ func (r *Room) projectSome(ctx context.Context) (more bool, err error) {
 		r.cursors.at[tenant] = last
 	}
 	for _, p := range all {
-		r.files += len(p.posted.rows)
+		r.files += p.posted.rows
 	}
 	r.upto.Store(r.cursors.low())
 	return true, nil
@@ -280,6 +280,7 @@ func (r *Room) cursor(ctx context.Context, tenant string, part, done int64) (at 
 func (p *projected) take(rec *core.Record, next func(*core.Move) bool, m *core.Move) {
 	account := numberOf(rec.Ref())
 	first, lost := len(p.subs), len(p.lost)
+	var file *postedAccount // whose records of a file these are
 	for next(m) {
 		switch m.Op {
 		case core.MoveShut, core.MovePart:
@@ -287,11 +288,16 @@ func (p *projected) take(rec *core.Record, next func(*core.Move) bool, m *core.M
 		case core.MoveEvent:
 			p.use(rec, account, &m.Session, "event")
 		case core.MoveDebit:
+			if file != nil {
+				p.posted.debit(rec, file, m.ID, m.Amount)
+				continue
+			}
 			p.entry(rec, entryKey{account, m.ID, "usage", ""}, -m.Amount)
 		case core.MoveAccount:
 			account = numberOf(core.NewRef(rec.Shard, m.ID))
+			file = p.posted.account(account)
 		case core.MovePost:
-			p.posted.take(rec, account, &m.Posted)
+			p.posted.take(rec, file, &m.Posted)
 		case core.MoveCredit:
 			p.entry(rec, entryKey{account, m.ID, m.Why.String(), string(m.Text)}, m.Amount)
 		case core.MoveSubscriber:

@@ -302,12 +302,16 @@ const (
 	postedVolumes // octets by direction
 	postedNumber
 	postedMoney
+	postedSum    // the octets are those of both directions
+	postedPriced // money was taken for all octets
+	postedWhole  // its instant is a whole second
 )
 
 // putPosted writes a use. What most have is written always.
 func putPosted(b []byte, x *Posted) []byte {
 	flags := byte(0)
-	for i, set := range [...]bool{x.HasGroup, x.Anew, x.Totals.Input|x.Totals.Output != 0, x.Number != 0, x.Totals.Money != 0 || x.Priced != 0} {
+	for i, set := range [...]bool{x.HasGroup, x.Anew, x.Totals.Input|x.Totals.Output != 0, x.Number != 0, x.Totals.Money != 0 || x.Priced != 0,
+		x.Totals.Total == x.Totals.Input+x.Totals.Output, x.Priced == x.Totals.Total, x.At%1e6 == 0} {
 		if set {
 			flags |= 1 << i
 		}
@@ -315,16 +319,26 @@ func putPosted(b []byte, x *Posted) []byte {
 	b = append(b, flags, byte(x.Service))
 	b = putU(putU(putU(b, x.Place), uint64(x.Part)), uint64(x.Sub))
 	b = putU(putU(putU(putU(b, uint64(x.Group)), uint64(x.PLMN)), uint64(x.Tariff)), uint64(x.Rate))
-	b = putI(b, x.At)
-	b = putU(putU(putU(b, x.Totals.Total), x.Totals.Seconds), x.Totals.Events)
+	if flags&postedWhole != 0 {
+		b = putI(b, x.At/1e6)
+	} else {
+		b = putI(b, x.At)
+	}
+	b = putU(putU(b, x.Totals.Seconds), x.Totals.Events)
+	if flags&postedSum == 0 {
+		b = putU(b, x.Totals.Total)
+	}
 	if flags&postedVolumes != 0 {
 		b = putU(putU(b, x.Totals.Input), x.Totals.Output)
 	}
 	if flags&postedNumber != 0 {
 		b = putU(b, uint64(x.Number))
 	}
+	if flags&postedPriced == 0 {
+		b = putU(b, x.Priced)
+	}
 	if flags&postedMoney != 0 {
-		b = putI(putU(b, x.Priced), x.Totals.Money)
+		b = putI(b, x.Totals.Money)
 	}
 	return putS(putS(b, x.Session), x.Called)
 }
@@ -334,16 +348,27 @@ func (r *reader) posted(x *Posted) {
 	flags := r.byte()
 	*x = Posted{File: x.File, HasGroup: flags&postedGroup != 0, Anew: flags&postedAnew != 0, Service: credit.Service(r.byte()),
 		Place: r.u(), Part: int(r.u()), Sub: uint16(r.u()), Group: uint32(r.u()), PLMN: uint32(r.u()), Tariff: uint32(r.u()), Rate: uint32(r.u())}
-	x.At = r.i()
-	x.Totals.Total, x.Totals.Seconds, x.Totals.Events = r.u(), r.u(), r.u()
+	if x.At = r.i(); flags&postedWhole != 0 {
+		x.At *= 1e6
+	}
+	x.Totals.Seconds, x.Totals.Events = r.u(), r.u()
+	if flags&postedSum == 0 {
+		x.Totals.Total = r.u()
+	}
 	if flags&postedVolumes != 0 {
 		x.Totals.Input, x.Totals.Output = r.u(), r.u()
 	}
 	if flags&postedNumber != 0 {
 		x.Number = uint32(r.u())
 	}
+	if flags&postedSum != 0 {
+		x.Totals.Total = x.Totals.Input + x.Totals.Output
+	}
+	if x.Priced = x.Totals.Total; flags&postedPriced == 0 {
+		x.Priced = r.u()
+	}
 	if flags&postedMoney != 0 {
-		x.Priced, x.Totals.Money = r.u(), r.i()
+		x.Totals.Money = r.i()
 	}
 	x.Session, x.Called = r.bytes(), r.bytes()
 	x.Raw = from[:len(from)-len(r.b)]
