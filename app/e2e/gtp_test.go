@@ -81,7 +81,11 @@ func allowanceOverGTP(t *testing.T, engine store.Dialect) {
 	if err := <-rest; err != nil {
 		t.Fatal("the download that was under way: ", err)
 	}
-	t.Logf("%s: from the answer to the purchase until the gateway let packets through: %v", engine, lifted.At.Sub(p.bought))
+	took := lifted.At.Sub(p.bought)
+	t.Logf("%s: from the answer to the purchase until the gateway let packets through: %v", engine, took)
+	if took > time.Second {
+		t.Errorf("it took %v until what was bought could be used", took)
+	}
 	m.downloads(p, 2_000_000)
 	if now := m.context(p); now != before {
 		t.Errorf("the GTP session is not the one it was:\n%s\nbefore:\n%s", now, before)

@@ -2,7 +2,7 @@
 // their balances, sessions, rated usage (TMF635, TMF654, TMF677).
 //
 // Owns: the shelf (tariffs and definitions that accounts refer to by number),
-// accounts, lines, commands, usage records, ledger entries, suspense. What is left
+// accounts, lines, options, commands, usage records, ledger entries, suspense. What is left
 // in a bucket is decided in memory by package core and is true when the journal
 // says so; the tables here are what the journal has said.
 //

@@ -59,6 +59,8 @@ func Inside(t *testing.T, env ...string) bool {
 	defer runtime.UnlockOSThread()
 	if err := cmd.Run(); err != nil || !bytes.Contains(out.Bytes(), []byte("--- PASS: "+t.Name()+" ")) {
 		t.Errorf("%v\n%s", err, out.String())
+	} else {
+		t.Log(out.String()) // what it measured
 	}
 	return false
 }
