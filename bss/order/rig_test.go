@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,6 +23,7 @@ import (
 	"tandem/bss/subscription"
 	"tandem/edge/hlr"
 	"tandem/edge/lab"
+	"tandem/edge/lab/labtest"
 	"tandem/kit/access"
 	"tandem/kit/outbox"
 	"tandem/kit/store"
@@ -238,25 +238,12 @@ func (s *shop) read(f func(tx *store.Tx) error) {
 // do sends a request and decodes an answer that must be a success.
 func do[T any](s *shop, method, path string, body any) *T {
 	s.Helper()
-	a := s.send(method, path, body)
-	if a.Status/100 != 2 {
-		s.Fatalf("%s %s: %d %s", method, path, a.Status, a.Body)
-	}
-	v := new(T)
-	if len(a.Body) > 0 {
-		s.ok(tmf.Decode(a.Body, v))
-	}
-	return v
+	return tmftest.Must[T](s.api, tenant, method, path, body)
 }
 
 func (s *shop) send(method, path string, body any) tmftest.Answer {
 	s.Helper()
-	if body == nil {
-		return s.api.Do(tenant, method, path, nil)
-	}
-	b, err := tmf.Encode(body)
-	s.ok(err)
-	return s.api.Do(tenant, method, path, b)
+	return s.api.Send(tenant, method, path, body)
 }
 
 // refused sends an order that must be refused so.
@@ -343,24 +330,9 @@ func (s *shop) ends(id, state string) *order.ProductOrder {
 	return s.order(id)
 }
 
-// await polls until wrong finds nothing wrong any more.
 func (s *shop) await(wrong func() string) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(3 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		what := wrong()
-		if what == "" {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			s.Fatalf("not within %s: %s", patience, what)
-		}
-	}
+	tmftest.Await(s, wrong)
 }
 
 // idle waits until no job is due and all facts are heard.
@@ -436,34 +408,12 @@ func (s *shop) tryOnce(then string) {
 }
 
 // refuse makes the register refuse changes that have these words in them.
-func (s *shop) refuse(words ...string) {
-	s.reg.SetFaults(func(cmd hlr.Command) lab.Fault {
-		if cmd.Verb == hlr.Set && slices.ContainsFunc(words, func(x string) bool { return strings.Contains(cmd.Var+" "+cmd.Value, x) }) {
-			return lab.Fault{Action: lab.Refuse, Text: "Out of order"}
-		}
-		return lab.Fault{}
-	})
-}
+func (s *shop) refuse(words ...string) { s.reg.SetFaults(labtest.Refuse(words...)) }
 
 // hold keeps back the answer to the first change of a subscriber.
 func (s *shop) hold(subscriber string) (reached func(), release func()) {
-	sent, free := make(chan struct{}), make(chan struct{})
-	var first atomic.Bool
-	s.reg.SetFaults(func(cmd hlr.Command) lab.Fault {
-		if cmd.Verb == hlr.Set && strings.Contains(cmd.Var+" "+cmd.Value, subscriber) && first.CompareAndSwap(false, true) {
-			close(sent)
-			return lab.Fault{Action: lab.LateReply, Until: free}
-		}
-		return lab.Fault{}
-	})
-	return func() {
-		s.Helper()
-		select {
-		case <-sent:
-		case <-time.After(patience):
-			s.Fatal("no change of the subscriber was sent")
-		}
-	}, func() { close(free) }
+	b := labtest.Hold(s.reg, subscriber)
+	return func() { s.Helper(); b.Wait(s) }, b.Release
 }
 
 // has checks what the register holds: "card number", by the card.

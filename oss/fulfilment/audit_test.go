@@ -52,7 +52,7 @@ func TestWhatStandsIsTheNewestThatWasConfirmed(t *testing.T) {
 		if len(all[0].Services) != 2 || all[0].Services[0] != a {
 			w.Errorf("its services are %v", all[0].Services)
 		}
-		held.wait(w)
+		held.Wait(w)
 		var keys, open []string
 		scope := store.Scope{Tenant: tenant, Actor: "test"}
 		w.ok(fulfilment.UnderWay(w.Context(), w.db, scope, func(in fulfilment.Intent) error { keys = append(keys, in.Key); return nil }))
@@ -60,7 +60,7 @@ func TestWhatStandsIsTheNewestThatWasConfirmed(t *testing.T) {
 		if !slices.Equal(keys, []string{imsi(1), imsi(1)}) || !slices.Equal(open, []string{under.ID}) {
 			w.Errorf("under way %v in %v", keys, open)
 		}
-		held.release()
+		held.Release()
 		w.ends(under.ID, fulfilment.Completed)
 		if all := w.standing(); len(all) != 1 || all[0].Service != a {
 			w.Errorf("standing %+v", all)

@@ -58,13 +58,13 @@ func TestCancelBeforeWhileAndAfter(t *testing.T) {
 
 		b := w.hold(imsi(0))
 		under := w.place(add("1", "line"))
-		b.wait(w)
+		b.Wait(w)
 		c = w.cancel(under.ID)
 		if c.State != "inProgress" || w.order(under.ID).State != fulfilment.PendingCancellation {
 			w.Errorf("the cancellation is %s, the order %s", c.State, w.order(under.ID).State)
 		}
 		again := w.cancel(under.ID)
-		b.release()
+		b.Release()
 		w.ends(under.ID, fulfilment.Cancelled)
 		w.cancelled(c, "done")
 		w.cancelled(again, "done")
@@ -98,9 +98,9 @@ func TestCancelOfAChangePutsBackWhatWas(t *testing.T) {
 			}
 			b := w.hold(subscriber)
 			o := w.place(it)
-			b.wait(w)
+			b.Wait(w)
 			c := w.cancel(o.ID)
-			b.release()
+			b.Release()
 			w.ends(o.ID, fulfilment.Cancelled)
 			w.cancelled(c, "done")
 			w.has(entry(0, 0))
@@ -123,9 +123,9 @@ func TestCancelLeavesItemsThatAreDone(t *testing.T) {
 	each(t, func(w *wing) {
 		b := w.hold(imsi(1))
 		o := w.place(add("a", "line"), w.after(add("b", "line"), "a"), w.after(add("c", "line"), "b"))
-		b.wait(w)
+		b.Wait(w)
 		c := w.cancel(o.ID)
-		b.release()
+		b.Release()
 		o = w.ends(o.ID, fulfilment.Partial)
 		if got := states(o); !slices.Equal(got, []string{"completed", "cancelled", "cancelled"}) {
 			w.Errorf("the items are %v", got)

@@ -49,7 +49,7 @@ func TestAnOutcomeThatCannotBeWrittenFallsOut(t *testing.T) {
 		w.tryOnce("fallout")
 		b := w.hold(imsi(0))
 		o := w.place(add("1", "line", tmf.Text("iccid", iccid(0))), w.after(add("2", "line"), "1"))
-		b.wait(w)
+		b.Wait(w)
 		broken := func(sql string) {
 			w.write(func(tx *store.Tx) error {
 				_, err := tx.Exec(sql, o.ID)
@@ -57,7 +57,7 @@ func TestAnOutcomeThatCannotBeWrittenFallsOut(t *testing.T) {
 			})
 		}
 		broken(`INSERT INTO fulfilment_arrow (tenant, before, after) SELECT tenant, id, 'nowhere' FROM fulfilment_task WHERE tenant = $1 AND service_order = $2 AND item = '1'`)
-		b.release()
+		b.Release()
 		f := w.fallen(1)
 		if f[0].Class != "unknown" || f[0].Item != "1" {
 			w.Errorf("fallout %+v", f[0])

@@ -15,10 +15,10 @@ func TestTheInventoryOfWhatIsBuiltIsChangedByOrders(t *testing.T) {
 		b := w.hold(imsi(0))
 		o := w.place(add("1", "line"))
 		line := serviceOf(o, 0)
-		b.wait(w)
+		b.Wait(w)
 		w.refused(http.MethodPatch, services+"/"+line, `{"state":"active"}`, 409, "orderNeeded")
 		w.refused(http.MethodDelete, services+"/"+line, nil, 409, "orderNeeded")
-		b.release()
+		b.Release()
 		w.ends(o.ID, fulfilment.Completed)
 
 		access := w.wantService(line, inventory.Active).SupportingService[0].ID

@@ -149,7 +149,7 @@ func TestAServiceOfTwoAccessesIsActiveWhenBothAre(t *testing.T) {
 		second := w.hold(imsi(1))
 		placed := w.place(add("1", "twin"))
 		w.golden("twin", w.planOf(placed.ID))
-		second.wait(w)
+		second.Wait(w)
 		w.await(func() string {
 			if n := w.count("SELECT count(*) FROM fulfilment_task WHERE tenant = $1 AND state = 'done'"); n != 1 {
 				return fmt.Sprintf("%d tasks are done", n)
@@ -160,7 +160,7 @@ func TestAServiceOfTwoAccessesIsActiveWhenBothAre(t *testing.T) {
 		if got := w.told(serviceOf(placed, 0)); len(got) > 0 {
 			w.Errorf("half of it runs, and already told %v", got)
 		}
-		second.release()
+		second.Release()
 		w.ends(placed.ID, fulfilment.Completed)
 		w.has(entry(0, 0), entry(1, 1))
 		one := w.through(modify("1", serviceOf(placed, 0), "", truth("both", false)))
@@ -197,9 +197,9 @@ func TestPartsOfOneServiceSwapTheirNumbers(t *testing.T) {
 
 		b := w.hold(imsi(1))
 		o := w.place(modify("1", twin, "", tmf.Text("first", number(5)), tmf.Text("second", number(0))))
-		b.wait(w)
+		b.Wait(w)
 		w.cancel(o.ID)
-		b.release()
+		b.Release()
 		w.ends(o.ID, fulfilment.Cancelled)
 		w.has(entry(0, 0), entry(1, 5))
 		w.through(modify("1", twin, "", truth("both", false), tmf.Text("first", number(5))))
@@ -250,11 +250,11 @@ func TestAnItemStartsWhenThoseItReliesOnAreDone(t *testing.T) {
 	each(t, func(w *wing) {
 		first := w.hold(imsi(0))
 		placed := w.place(add("a", "line"), w.after(add("b", "line"), "a", "a"), w.after(add("c", "plain-number"), "b"))
-		first.wait(w)
+		first.Wait(w)
 		if n := w.count("SELECT count(*) FROM fulfilment_task WHERE tenant = $1 AND item IN ('b', 'c') AND state <> 'waiting'"); n != 0 {
 			w.Errorf("%d tasks of those that wait have begun", n)
 		}
-		first.release()
+		first.Release()
 		w.ends(placed.ID, fulfilment.Completed)
 		w.has(entry(0, 0), entry(1, 1))
 		if got := w.told(placed.ID); len(got) != 3 {
@@ -363,11 +363,11 @@ func TestAServiceIsWorkedOnByOneOrderAtATime(t *testing.T) {
 		line := serviceOf(w.through(add("1", "line")), 0)
 		b := w.hold(imsi(0))
 		first := w.place(modify("1", line, "", tmf.Text("msisdn", number(4))))
-		b.wait(w)
+		b.Wait(w)
 		for _, it := range []item{modify("1", line, "", truth("voice", false)), modify("1", line, fulfilment.ServiceInactive), remove("1", line)} {
 			w.refused(http.MethodPost, orders, &order{ServiceOrderItem: []item{it}}, 409, "serviceBusy")
 		}
-		b.release()
+		b.Release()
 		w.ends(first.ID, fulfilment.Completed)
 		w.refused(http.MethodPost, orders, &order{ServiceOrderItem: []item{modify("1", line, "", truth("data", true)), remove("2", line)}}, 409, "serviceBusy")
 		w.through(modify("1", line, "", truth("data", false)))
@@ -440,9 +440,9 @@ func TestOnlyTheRecordOfAnEndedOrderIsDeleted(t *testing.T) {
 	each(t, func(w *wing) {
 		b := w.hold(imsi(0))
 		o := do[order](w, http.MethodPost, orders, &order{RequestedCompletionDate: w.db.Now().Add(time.Hour), ServiceOrderItem: []item{add("1", "line")}})
-		b.wait(w)
+		b.Wait(w)
 		w.refused(http.MethodDelete, orders+"/"+o.ID, nil, 409, "notEnded")
-		b.release()
+		b.Release()
 		w.ends(o.ID, fulfilment.Completed)
 		later := do[order](w, http.MethodPost, orders, &order{RequestedStartDate: w.db.Now().Add(time.Hour), ServiceOrderItem: []item{add("1", "plain-number")}})
 		do[map[string]any](w, http.MethodPost, cancels, &fulfilment.CancelServiceOrder{ServiceOrder: &tmf.Ref{ID: later.ID}})

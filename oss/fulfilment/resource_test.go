@@ -92,13 +92,13 @@ func TestASubscriberIsOrderedAlone(t *testing.T) {
 		w.has(imsi(4) + " 46124 cs=true ps=false")
 		b := w.hold(imsi(4))
 		busy := w.placeResources(onResource("1", "modify", id, tmf.Text("msisdn", "46125")))
-		b.wait(w)
+		b.Wait(w)
 		w.refused(http.MethodPost, resourceOrders, &resourceOrder{OrderItem: []resourceItem{onResource("1", "delete", id)}}, 409, "serviceBusy")
 		task := do[fulfilment.CancelResourceOrder](w, http.MethodPost, cancelsOfRO, &fulfilment.CancelResourceOrder{ResourceOrder: &tmf.Ref{ID: busy.ID}, CancellationReason: "never mind"})
 		if task.State != "inProgress" {
 			w.Errorf("the cancellation is %s", task.State)
 		}
-		b.release()
+		b.Release()
 		w.endsResources(busy.ID, fulfilment.Cancelled)
 		w.await(func() string {
 			return map[bool]string{false: "the cancellation is not done"}[do[fulfilment.CancelResourceOrder](w, http.MethodGet, cancelsOfRO+"/"+task.ID, nil).State == "done"]

@@ -21,6 +21,7 @@ import (
 
 	"tandem/edge/hlr"
 	"tandem/edge/lab"
+	"tandem/edge/lab/labtest"
 	"tandem/kit/access"
 	"tandem/kit/outbox"
 	"tandem/kit/store"
@@ -201,36 +202,12 @@ func (w *wing) read(f func(tx *store.Tx) error) {
 // do sends a request of the tenant and decodes an answer that must be a success.
 func do[T any](w *wing, method, path string, body any) *T {
 	w.Helper()
-	a := w.send(method, path, body)
-	if a.Status/100 != 2 {
-		w.Fatalf("%s %s: %d %s", method, path, a.Status, a.Body)
-	}
-	v := new(T)
-	if len(a.Body) > 0 {
-		w.ok(tmf.Decode(a.Body, v))
-	}
-	return v
+	return tmftest.Must[T](w.api, tenant, method, path, body)
 }
 
 func (w *wing) send(method, path string, body any) tmftest.Answer {
 	w.Helper()
-	if body != nil {
-		if text, is := body.(string); is {
-			body = []byte(text)
-		} else {
-			b, err := tmf.Encode(body)
-			w.ok(err)
-			body = b
-		}
-	}
-	return w.api.Do(tenant, method, path, body, "Content-Type", contentType(method))
-}
-
-func contentType(method string) string {
-	if method == http.MethodPatch {
-		return "application/merge-patch+json"
-	}
-	return "application/json"
+	return w.api.Send(tenant, method, path, body)
 }
 
 // refused sends what must be refused so.
@@ -300,24 +277,9 @@ func (w *wing) ends(id, state string) *order {
 	return o
 }
 
-// await polls until wrong finds nothing wrong any more.
 func (w *wing) await(wrong func() string) {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(w.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(3 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		what := wrong()
-		if what == "" {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			w.Fatalf("not within %s: %s", patience, what)
-		}
-	}
+	tmftest.Await(w, wrong)
 }
 
 // idle waits until no job is due.
@@ -367,45 +329,10 @@ func (w *wing) tryOnce(then string) {
 }
 
 // refuse makes the register refuse changes of a subscriber.
-func refuse(subscribers ...string) lab.Faults {
-	return func(cmd hlr.Command) lab.Fault {
-		for _, s := range subscribers {
-			if cmd.Verb == hlr.Set && strings.Contains(cmd.Var+" "+cmd.Value, s) {
-				return lab.Fault{Action: lab.Refuse, Text: "Out of order"}
-			}
-		}
-		return lab.Fault{}
-	}
-}
+func refuse(subscribers ...string) lab.Faults { return labtest.Refuse(subscribers...) }
 
-// barrier holds the answer to the first change of a subscriber until it is let go.
-type barrier struct {
-	reached, free chan struct{}
-}
-
-func (w *wing) hold(subscriber string) *barrier {
-	b := &barrier{make(chan struct{}), make(chan struct{})}
-	var first atomic.Bool
-	w.reg.SetFaults(func(cmd hlr.Command) lab.Fault {
-		if cmd.Verb == hlr.Set && strings.Contains(cmd.Var+" "+cmd.Value, subscriber) && first.CompareAndSwap(false, true) {
-			close(b.reached)
-			return lab.Fault{Action: lab.LateReply, Until: b.free}
-		}
-		return lab.Fault{}
-	})
-	return b
-}
-
-func (b *barrier) wait(w *wing) {
-	w.Helper()
-	select {
-	case <-b.reached:
-	case <-time.After(patience):
-		w.Fatal("no change of the subscriber was sent")
-	}
-}
-
-func (b *barrier) release() { close(b.free) }
+// hold keeps back the answer to the first change of a subscriber.
+func (w *wing) hold(subscriber string) *labtest.Barrier { return labtest.Hold(w.reg, subscriber) }
 
 // holds is what the register has: "IMSI number cs ps", one a line; keys must be the card's.
 func (w *wing) holds() (out []string) {

@@ -4,6 +4,7 @@ package tmftest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -115,4 +116,54 @@ func (a *API) Do(tenant, method, path string, body any, headers ...string) Answe
 		a.t.Fatal(err)
 	}
 	return Answer{res.StatusCode, res.Header, out}
+}
+
+// Must sends what must succeed and decodes the answer; body is encoded as the kinds are.
+func Must[T any](a *API, tenant, method, path string, body any) *T {
+	a.t.Helper()
+	r := a.Send(tenant, method, path, body)
+	if r.Status/100 != 2 {
+		a.t.Fatalf("%s %s: %d %s", method, path, r.Status, r.Body)
+	}
+	v := new(T)
+	if len(r.Body) > 0 {
+		if err := tmf.Decode(r.Body, v); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	return v
+}
+
+// Send is Do with a body that is encoded as the kinds are, unless it is text.
+func (a *API) Send(tenant, method, path string, body any) Answer {
+	a.t.Helper()
+	switch body.(type) {
+	case nil, string, []byte:
+		return a.Do(tenant, method, path, body)
+	}
+	data, err := tmf.Encode(body)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return a.Do(tenant, method, path, data)
+}
+
+// Await asks until nothing is wrong any more, for half a minute at most.
+func Await(t testing.TB, wrong func() string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(3 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		what := wrong()
+		if what == "" {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("not in time: %s", what)
+		}
+	}
 }
