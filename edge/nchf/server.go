@@ -3,7 +3,6 @@ package nchf
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"tandem/edge/credit"
+	"tandem/edge/intake"
 	"tandem/kit/fault"
 )
 
@@ -197,27 +197,7 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	s.listeners[l] = true
 	s.mu.Unlock()
-	for pause := time.Millisecond; ; {
-		nc, err := l.Accept()
-		switch {
-		case s.closing.Load():
-			if nc != nil {
-				nc.Close()
-			}
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return err
-		case err != nil: // out of descriptors: others will end
-			select {
-			case <-s.quit:
-			case <-time.After(pause):
-			}
-			pause = min(2*pause, time.Second)
-		default:
-			pause = time.Millisecond
-			s.accept(nc)
-		}
-	}
+	return intake.Loop(l, s.closing.Load, s.quit, s.accept)
 }
 
 func (s *Server) accept(nc net.Conn) {
