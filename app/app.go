@@ -204,6 +204,9 @@ func (a *App) build(ctx context.Context) (err error) {
 	a.Runner = work.New(a.DB, a.Log, work.Config{Lease: a.Lease})
 	a.connect()
 	a.Network.Handle(a.Runner)
+	if a.chf != nil {
+		a.Charging.HandlePolicy(a.Runner, spending{a})
+	}
 	fulfilment.NewEngine(a.DB, a.Runner, a.Network, a.Sealer, a.Log, a.Concurrency).
 		Make(driver.RADIUSUser, broadband.Passwords(derived(key, "broadband: passwords of logins")))
 	order.Handle(a.Runner, a.DB)

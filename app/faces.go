@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"os"
 	"time"
 
@@ -16,10 +15,8 @@ import (
 	"tandem/bss/charging"
 	"tandem/edge/credit"
 	"tandem/edge/diameter"
-	"tandem/edge/nchf"
 	"tandem/edge/radius"
 	"tandem/kit/fault"
-	"tandem/kit/tmf"
 )
 
 // Faces says by which protocols network elements reach charging; it is read from
@@ -58,12 +55,15 @@ type RADIUSNAS struct {
 	Unsigned bool `json:"unsigned,omitzero"`
 }
 
-// NchfFace is Nchf_ConvergedCharging of the 5G core (TS 32.291), HTTP/2 without TLS
-// behind the operator's own mesh.
+// NchfFace is Nchf_ConvergedCharging and Nchf_SpendingLimitControl of the 5G core
+// (TS 32.291, TS 29.594): HTTP/2, without TLS behind the operator's own mesh.
 type NchfFace struct {
 	Listen string `json:"listen"`         // HOST:PORT
 	Root   string `json:"root,omitzero"`  // what Location begins with; none: as the client called us
 	Local  bool   `json:"local,omitzero"` // notifications may go to this machine
+
+	TLS    *NchfTLS    `json:"tls,omitzero"`
+	Tokens *NchfTokens `json:"tokens,omitzero"` // none: no access token is asked for
 }
 
 // DiameterFace is the Gy, Ro and Rf face (RFC 6733, RFC 8506, TS 32.299).
@@ -112,11 +112,10 @@ func (a *App) openFaces(key []byte) (err error) {
 		}
 		a.clients[credit.Diameter] = a.gy
 	}
-	if n := a.Faces.Nchf; n != nil {
-		if a.chf, err = nchf.New(n.config(a, key), a.Charging.Engine); err != nil {
-			return fmt.Errorf("nchf: %w", err)
+	if a.Faces.Nchf != nil {
+		if err := a.openNchf(key); err != nil {
+			return err
 		}
-		a.clients[credit.Nchf] = a.chf
 	}
 	if f := a.Faces.RADIUS; f != nil {
 		a.broadband = broadband.New(broadband.Config{Register: a.register, Charger: a.Charging.Engine, SessionTimeout: f.SessionTimeout, Interim: f.Interim, Log: a.Log})
@@ -124,11 +123,6 @@ func (a *App) openFaces(key []byte) (err error) {
 		a.clients[credit.RADIUS] = a.broadband
 	}
 	return nil
-}
-
-func (n *NchfFace) config(a *App, key []byte) nchf.Config {
-	return nchf.Config{Key: derived(key, "nchf: names of sessions"), Root: n.Root,
-		NotifyTo: func(u *url.URL) error { return tmf.CheckOutbound("notifyUri", u.String(), n.Local || a.AllowLocal) }}
 }
 
 // startRADIUS listens. A report is answered when it is durable.

@@ -24,12 +24,13 @@ type Spending struct {
 type Policy interface {
 	// Statuses tells the counters that are asked for; without ids, all. unknown are ids that the subscriber has no counter of. A
 	// subscriber that does not exist is a fault of kind NotFound.
-	Statuses(subscriber []credit.Subscriber, ids []string) (statuses map[string]Status, unknown []string, err error)
+	Statuses(ctx context.Context, subscriber []credit.Subscriber, ids []string) (statuses map[string]Status, unknown []string, err error)
 }
 
 // Subscriptions keeps who wants to hear of changes. What is saved must outlive the process.
 type Subscriptions interface {
-	Save(context.Context, Subscription) error
+	// Save keeps a subscription, new or changed, that is being told these statuses.
+	Save(context.Context, Subscription, map[string]Status) error
 	Load(ctx context.Context, id string) (Subscription, error) // a fault of kind NotFound if there is none
 	Delete(ctx context.Context, id string) error
 }
@@ -159,11 +160,11 @@ func (s *Server) subscribe(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	statuses, ok := s.statuses(w, sub)
+	statuses, ok := s.statuses(w, r, sub)
 	if !ok {
 		return
 	}
-	if err := s.cfg.Spending.Subscriptions.Save(r.Context(), sub); err != nil {
+	if err := s.cfg.Spending.Subscriptions.Save(r.Context(), sub, statuses); err != nil {
 		s.away(w, err)
 		return
 	}
@@ -188,11 +189,11 @@ func (s *Server) resubscribe(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	statuses, ok := s.statuses(w, sub)
+	statuses, ok := s.statuses(w, r, sub)
 	if !ok {
 		return
 	}
-	if err := s.cfg.Spending.Subscriptions.Save(r.Context(), sub); err != nil {
+	if err := s.cfg.Spending.Subscriptions.Save(r.Context(), sub, statuses); err != nil {
 		s.away(w, err)
 		return
 	}
@@ -272,8 +273,8 @@ func pointerOf(err error) string {
 }
 
 // statuses asks the policy; unknown counters are named (as Sy does with 5570).
-func (s *Server) statuses(w http.ResponseWriter, sub Subscription) (map[string]Status, bool) {
-	statuses, unknown, err := s.cfg.Spending.Policy.Statuses(sub.Subscribers(), sub.Counters)
+func (s *Server) statuses(w http.ResponseWriter, r *http.Request, sub Subscription) (map[string]Status, bool) {
+	statuses, unknown, err := s.cfg.Spending.Policy.Statuses(r.Context(), sub.Subscribers(), sub.Counters)
 	switch {
 	case fault.Is(err, fault.NotFound):
 		s.problem(w, 400, "USER_UNKNOWN", "The subscriber is not known", "")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,7 +22,7 @@ type folder string
 
 func (f folder) path(id string) string { return filepath.Join(string(f), filepath.Base(id)+".json") }
 
-func (f folder) Save(_ context.Context, s Subscription) error {
+func (f folder) Save(_ context.Context, s Subscription, _ map[string]Status) error {
 	b, err := json.Marshal(s)
 	if err != nil {
 		return err
@@ -45,7 +46,7 @@ func (f folder) Delete(_ context.Context, id string) error { return os.Remove(f.
 // counters is a policy: one subscriber, two counters.
 type counters map[string]Status
 
-func (c counters) Statuses(who []credit.Subscriber, ids []string) (map[string]Status, []string, error) {
+func (c counters) Statuses(_ context.Context, who []credit.Subscriber, ids []string) (map[string]Status, []string, error) {
 	i := slices.IndexFunc(who, func(s credit.Subscriber) bool { return s.Type == credit.IMSI })
 	switch {
 	case i < 0 || string(who[i].ID) == "away":
@@ -65,6 +66,25 @@ func (c counters) Statuses(who []credit.Subscriber, ids []string) (map[string]St
 		}
 	}
 	return out, unknown, nil
+}
+
+// askAs is a request with an access token; it returns the status.
+func askAs(t *testing.T, c *http.Client, token, url, body string) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+token)
+	a, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Body.Close(); err != nil {
+		t.Error(err)
+	}
+	return a.StatusCode
 }
 
 func TestSpendingLimits(t *testing.T) {

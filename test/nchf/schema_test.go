@@ -232,7 +232,7 @@ func TestNotificationsFollowTheSchema(t *testing.T) {
 // shelf keeps subscriptions as long as the test lasts.
 type shelf struct{ sync.Map }
 
-func (s *shelf) Save(_ context.Context, sub nchf.Subscription) error {
+func (s *shelf) Save(_ context.Context, sub nchf.Subscription, _ map[string]nchf.Status) error {
 	s.Store(sub.ID, sub)
 	return nil
 }
@@ -253,7 +253,7 @@ func (s *shelf) Delete(_ context.Context, id string) error {
 // one is a policy with one counter.
 type one struct{}
 
-func (one) Statuses(_ []credit.Subscriber, ids []string) (map[string]nchf.Status, []string, error) {
+func (one) Statuses(_ context.Context, _ []credit.Subscriber, ids []string) (map[string]nchf.Status, []string, error) {
 	if len(ids) > 1 {
 		return nil, ids[1:], nil
 	}

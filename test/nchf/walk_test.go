@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/free5gc/openapi/chf/ConvergedCharging"
+	"github.com/free5gc/openapi/chf/SpendingLimitControl"
 	"github.com/free5gc/openapi/models"
 
 	"tandem/edge/nchf"
@@ -78,5 +79,52 @@ func TestFree5GCWalk(t *testing.T) {
 	}
 	if n := c.used[ref]; n != 2000 {
 		t.Errorf("%d octets are charged, not 2000", n)
+	}
+}
+
+// The client of free5GC's PCF subscribes to policy counters, changes its subscription and
+// ends it; what it is told is what it can read.
+func TestFree5GCSpendingLimits(t *testing.T) {
+	_, addr := serve(t, nchf.Config{Spending: &nchf.Spending{Policy: one{}, Subscriptions: new(shelf)}}, newCore())
+	cfg := SpendingLimitControl.NewConfiguration()
+	cfg.SetBasePath("http://" + addr)
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true)
+	cfg.SetHTTPClient(&http.Client{Transport: &http.Transport{Protocols: p}, Timeout: 10 * time.Second})
+	api := SpendingLimitControl.NewAPIClient(cfg).DefaultApi
+	body := models.SpendingLimitContext{Supi: "imsi-208930000000001", PolicyCounterIds: []string{"data"}, NotifUri: "http://127.0.0.1/n28", NotifId: "n"}
+	post := new(SpendingLimitControl.SubscriptionsPostRequest)
+	post.SetSpendingLimitContext(body)
+	a, err := api.SubscriptionsPost(t.Context(), post)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := func(s models.SpendingLimitStatus) {
+		t.Helper()
+		info := s.StatusInfos["data"]
+		if s.Supi != body.Supi || s.NotifId != "n" || info.CurrentStatus != "valid" || len(info.PenPolCounterStatuses) != 1 ||
+			info.PenPolCounterStatuses[0].PolicyCounterStatus != "over" || info.PenPolCounterStatuses[0].ActivationTime.Unix() != 1790000000 {
+			t.Errorf("told %+v", s)
+		}
+	}
+	told(a.SpendingLimitStatus)
+	id := a.Location[strings.LastIndexByte(a.Location, '/')+1:]
+	put := new(SpendingLimitControl.SubscriptionsSubscriptionIdPutRequest)
+	put.SetSubscriptionId(id)
+	put.SetSpendingLimitContext(body)
+	b, err := api.SubscriptionsSubscriptionIdPut(t.Context(), put)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told(b.SpendingLimitStatus)
+	del := new(SpendingLimitControl.SubscriptionsSubscriptionIdDeleteRequest)
+	del.SetSubscriptionId(id)
+	if _, err := api.SubscriptionsSubscriptionIdDelete(t.Context(), del); err != nil {
+		t.Error(err)
+	}
+	body.PolicyCounterIds = []string{"data", "roaming"}
+	post.SetSpendingLimitContext(body)
+	if _, err := api.SubscriptionsPost(t.Context(), post); err == nil {
+		t.Error("a counter that nobody knows is subscribed to")
 	}
 }
