@@ -6,9 +6,10 @@
 // in a bucket is decided in memory by package core and is true when the journal
 // says so; the tables here are what the journal has said.
 //
-// A Mediator takes files of usage and writes files of records (mediate.go,
-// suspense.go, cdrout.go); it owns the files' rows, the cases of usage that could
-// not be charged, and proposals to write off and to re-rate.
+// A Mediator takes files of usage, in blocks of records (mediate.go, mediateblock.go),
+// and writes files of records (cdrout.go); it owns the files' rows, the cases of usage
+// that could not be charged (suspense.go), and proposals to write off and to re-rate.
+// Records of a file are written down in rows of many (mediatebook.go).
 //
 // Balance actions (top-ups, adjustments, transfers, reservations) are resources: a POST
 // stores one with the command that carries it out, and the journal's word, or the

@@ -320,9 +320,13 @@ func (e *earlier) add(x *core.Posted) bool {
 	return true
 }
 
-// lowest is up to where all tenants have been projected.
+// lowest is up to where all tenants that charge for anything have been projected.
 func (m *Mediator) lowest(ctx context.Context, tenants []string) (low int64, err error) {
-	for i, name := range tenants {
+	low = -1
+	for _, name := range tenants {
+		if m.room.tenantNumber(name) == 0 {
+			continue
+		}
 		at := int64(0)
 		err := m.read(ctx, name, func(tx *store.Tx) error {
 			err := tx.Row("SELECT seq FROM charging_cursor WHERE tenant = $1 AND part = 1").Scan(&at)
@@ -334,11 +338,11 @@ func (m *Mediator) lowest(ctx context.Context, tenants []string) (low int64, err
 		if err != nil {
 			return 0, err
 		}
-		if i == 0 || at < low {
+		if low < 0 || at < low {
 			low = at
 		}
 	}
-	return low, nil
+	return max(low, 0), nil
 }
 
 func (e *earlier) readUsage(tx *store.Tx, file int64) error {

@@ -343,3 +343,34 @@ func BenchmarkChargeAll(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "records/s")
 }
+
+// FuzzPosted: what is kept of the records of a file is read as it was written, and
+// nothing that is not does harm.
+func FuzzPosted(f *testing.F) {
+	for _, x := range []Posted{{}, {Place: 1, Number: 2, Service: credit.Data, HasGroup: true, Anew: true, Group: 10, At: 1_700_000_000_000_001, Priced: 5,
+		Totals: Totals{Total: 7, Input: 3, Output: 4, Money: -1}, Session: []byte("s"), Called: []byte("4917011")}, {Totals: Totals{Seconds: 60, Money: 5}, Priced: 60}} {
+		f.Add(putPosted(nil, &x))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var all []byte
+		err := EachPosted(raw, func(x *Posted) bool {
+			again := putPosted(nil, x)
+			err := EachPosted(again, func(y *Posted) bool {
+				a, b := *x, *y
+				a.Raw, b.Raw = nil, nil
+				if fmt.Sprint(a) != fmt.Sprint(b) {
+					t.Errorf("%+v is read as %+v", a, b)
+				}
+				return true
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			all = append(all, x.Raw...)
+			return true
+		})
+		if err == nil && string(all) != string(raw) {
+			t.Errorf("%x has the records %x", raw, all)
+		}
+	})
+}
