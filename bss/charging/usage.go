@@ -63,7 +63,9 @@ type usageSeen struct {
 }
 
 // Usages are the tenant's usage records. They come from the journal; a client may
-// report an event by a POST, which charges it.
+// report an event by a POST, which charges it. Each record of a file is one, though
+// many lie in a row (mediatebook.go); filters look at the row: they find records of
+// files by the instant of the last one in it, and not by externalId.
 var Usages = tmf.Kind[Usage, *Usage]{
 	API: &UsageAPI, Name: "usage", Table: "charging_usage", Verbs: tmf.Post,
 	Rows: &tmf.Rows[*Usage]{
