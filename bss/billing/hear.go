@@ -66,7 +66,7 @@ func sold(tx *store.Tx, product, offering string) (*subscription.Product, *catal
 	if offering == "" {
 		return p, nil, nil
 	}
-	o, err := catalog.Offerings.Get(tx, offering)
+	o, err := catalog.Offerings.Look(tx, offering)
 	return p, o, err
 }
 
