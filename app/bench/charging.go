@@ -44,7 +44,7 @@ type ChargingOptions struct {
 	Format    string // of files; none: 3gpp
 	Mix       string
 	Accounts  int
-	Callers   int    // requests in flight at most; 0: 4096, and 32 with Hot
+	Callers   int    // requests in flight at most; 0: 4096 or half a second's, and 32 with Hot
 	Rate      int    // requests a second, paced; 0: as fast as they are answered
 	Hot       bool   // on one wallet of a family, beside the same callers on an account each
 	Increment uint64 // octets that use is rounded up to; 0: as the catalogue has it
@@ -98,11 +98,12 @@ func Charging(ctx context.Context, o ChargingOptions) (Result, error) {
 }
 
 func (o *ChargingOptions) complete() error {
-	if o.Callers == 0 {
-		o.Callers = 4096
-		if o.Hot {
-			o.Callers = 32
-		}
+	switch {
+	case o.Callers > 0:
+	case o.Hot:
+		o.Callers = 32
+	default:
+		o.Callers = max(4096, o.Rate/2) // paced: those of half a second, so that a pause of the disk is measured and not avoided
 	}
 	if o.Mix == "" {
 		o.Mix = "sessions"

@@ -41,7 +41,7 @@ func runBench(ctx context.Context, args []string) error {
 		f.StringVar(&c.Format, "format", "3gpp", "of the files of --face file: 3gpp or csv")
 		f.StringVar(&c.Mix, "mix", "sessions", "what is asked for: "+strings.Join(bench.Mixes, ", "))
 		f.IntVar(&c.Accounts, "accounts", 10_000, "accounts to charge")
-		f.IntVar(&c.Callers, "callers", 0, "requests in flight at most (default 4096, with --hot 32)")
+		f.IntVar(&c.Callers, "callers", 0, "requests in flight at most (default 4096 or those of half a second, with --hot 32)")
 		f.IntVar(&c.Rate, "rate", 0, "requests a second, each timed from the instant it is due; 0: as fast as they are answered")
 		f.BoolVar(&c.Hot, "hot", false, "all requests on one wallet of a family, beside the same callers on accounts of their own")
 		f.Func("increment", "round use up to so many octets, such as 1KiB or 1MiB; default: as the catalogue has it", func(text string) (err error) {
