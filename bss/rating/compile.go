@@ -325,7 +325,7 @@ func (c *compiler) match(rule *Rule) (criteria, error) {
 }
 
 func quota(g *Grant) (Quota, error) {
-	q := Quota{Default: g.Default, Min: g.Min, Max: g.Max, Validity: g.Validity, Holding: g.Holding, Threshold: g.Threshold}
+	q := Quota{Default: g.Default, Min: g.Min, Max: g.Max, Validity: g.Validity, Holding: g.Holding, Threshold: g.Threshold, Pool: g.Pool}
 	switch {
 	case g.Max != 0 && (g.Default > g.Max || g.Min > g.Max), g.Default != 0 && g.Min > g.Default:
 		return q, fmt.Errorf("grant: min %d, default %d and max %d are not in order", g.Min, g.Default, g.Max)

@@ -42,7 +42,7 @@ func TestCompileFull(t *testing.T) {
 	}
 	tariff := mustCompile(t, plan)
 	r := tariff.Rate(0)
-	want := Quota{10 << 20, 1 << 20, 100 << 20, 3600, 600, 20, credit.FinalUnit{Action: credit.FinalRedirect, Type: credit.URL, Address: "https://top.up"}}
+	want := Quota{10 << 20, 1 << 20, 100 << 20, 3600, 600, 20, credit.FinalUnit{Action: credit.FinalRedirect, Type: credit.URL, Address: "https://top.up"}, 0}
 	if r.ID != 0 || r.Name != "data home" || r.Unit != credit.HasTotal || r.Currency != 978 || !reflect.DeepEqual(r.Quota, want) {
 		t.Errorf("%+v", r)
 	}

@@ -166,6 +166,7 @@ type Grant struct {
 	Validity  uint32 `json:"validity,omitzero"`  // seconds
 	Holding   uint32 `json:"holding,omitzero"`   // seconds without traffic
 	Threshold uint8  `json:"threshold,omitzero"` // report when less than this percentage is left
+	Pool      uint16 `json:"pool,omitzero"`      // groups of one number share what they were granted, where the protocol can (RFC 8506 5.1.2); 0: none
 	Final     Final  `json:"final,omitzero"`
 }
 

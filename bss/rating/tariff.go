@@ -58,6 +58,7 @@ type Quota struct {
 	Holding           uint32 // seconds without traffic
 	Threshold         uint8  // percent of the grant
 	Final             credit.FinalUnit
+	Pool              uint16 // groups of one number share their grants (RFC 8506 5.1.2); 0: none
 }
 
 const (

@@ -57,6 +57,13 @@
 // it never will be. The same goes for Save and Claim, but these cost the holder nothing:
 // it goes on in a new term with the same shards.
 //
+// # Pruning
+//
+// A batch may go when no page needs it (Page.Low) and whoever follows the log has it.
+// Prune looks at the pages itself; up to where the followers are is for its caller to
+// say. A reader that starts below what was pruned finds what is left, and no error: it
+// must know by itself that there was more.
+//
 // # Sizes
 //
 // An append costs one round trip on PostgreSQL and one fdatasync on either engine, so

@@ -108,6 +108,7 @@ type Counter struct {
 	Owner    uint16 // subscriber; 0: the account
 	Notified uint8
 	Step     uint8 // which status it has: an index of Definition.Status plus one; 0: none
+	Given    bool  // the gift of this period; see Definition.Gift
 	Consent  bool  // the customer lifted a soft limit for this period
 	Ends     int64 // Unix seconds, when it starts from zero again; 0: never
 	Value    int64

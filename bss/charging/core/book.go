@@ -27,6 +27,8 @@ type Tenant struct {
 	Name string
 	Home []uint32 // PLMNs: MCC * 1000 + MNC
 	Life Life     // of prepaid accounts
+
+	Defaults []Default // granted where usage has no price; its use goes to suspense, to be charged when it has
 }
 
 // Life is how long a prepaid account stays in each state, counted from its last
@@ -107,8 +109,22 @@ type Definition struct {
 	Rollover Rollover
 	Renew    Renew
 	Status   []Step // policy counter statuses by value, rising (TS 29.594)
+	Months   int    // of a Monthly counter's period; 0: one
+	Window   int64  // counters: seconds of their period, which begins with what is counted first; 0: see Reset
+	TopUps   bool   // the counter counts top-ups, not use
+	Gift     Gift   // of a counter
+	Within   uint32 // buckets: use that this counter counts draws on them up to its limit only, and is paid beyond it; 0: no such limit
 
 	classes map[int]bool
+}
+
+// Gift is a bucket that an account is given when a counter reaches a value, once in
+// each of the counter's periods (P7).
+type Gift struct {
+	At     int64 // value of the counter; 0: there is no gift
+	Def    uint32
+	Amount int64
+	Valid  int64 // seconds; 0: for ever
 }
 
 // Rollover says what is kept at renewal.

@@ -271,6 +271,7 @@ func (h *Hand) Give(b Bucket, amount int64, why Why, ref string) (id uint32, err
 	h.t.setBucket(b)
 	if amount != 0 {
 		h.t.credit(b.ID, amount, why, ref)
+		h.t.toppedUp(amount, why)
 	}
 	h.t.wakeBlocked()
 	return b.ID, nil
@@ -307,6 +308,7 @@ func (h *Hand) Credit(bucket uint32, amount int64, why Why, ref string, to int64
 		return err
 	}
 	h.t.credit(bucket, amount, why, ref)
+	h.t.toppedUp(amount, why)
 	if amount > 0 || to > b.To {
 		b = h.t.a.Buckets[i]
 		b.Notified, b.Initial = 0, max(b.Initial, b.Value)

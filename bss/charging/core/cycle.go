@@ -25,15 +25,15 @@ func zone(name string) *time.Location {
 
 // ends is when a counter that runs now starts from zero again, Unix seconds.
 func (t *turn) ends(d *Definition) int64 {
-	if d == nil || d.Reset == NoReset {
-		return 0
+	if d == nil || d.Window > 0 || d.Reset == NoReset {
+		return 0 // a window begins with what is counted first
 	}
 	z := zone(d.Zone)
 	now := time.Unix(t.now(), 0).In(z)
 	if d.Reset == Daily {
 		return civil.Wall(now).AddDays(1).Start(z).Unix()
 	}
-	return next(t.a.Anchor, now, z, 'm', 1)
+	return next(t.a.Anchor, now, z, 'm', max(1, d.Months))
 }
 
 // next is the first boundary after now of periods counted from an origin, so that

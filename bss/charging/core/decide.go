@@ -194,6 +194,9 @@ func (t *turn) settle(gi int, r *credit.Request, u *credit.Unit, x *credit.Used)
 		if totals != (Totals{}) && (!t.once || r.Action == credit.Post) {
 			t.suspend(NoRate, r, u, &totals)
 		}
+		if t.unrated(u) != nil && !t.s.offline() {
+			return credit.Success
+		}
 		return credit.RatingFailed
 	}
 	n, ok := amountOf(rt, &totals, &x.Units)
@@ -348,45 +351,48 @@ func (t *turn) take(gi int, rt rate, n uint64, at int64, service uint32, totals 
 	x := used{tariff: rt.tariff.ID, rate: rt.ID, service: service, class: int32(rt.class), totals: *totals, at: at}
 	t.leaveRate(gi, rt)
 	if !rt.Zero {
-		more := t.fromUnits(rt, n)
+		more := t.fromUnits(gi, rt, n)
 		money, err := t.price(gi, rt, more)
 		if err != nil || !t.canPay(rt, money) {
 			rest, n = more, n-more
 		} else {
 			x.money, x.priced = money, more
-			t.fromMoney(rt, money)
+			t.fromMoney(gi, rt, money)
 		}
 	}
 	t.advance(rt, n, x.money)
 	t.use(gi, &x)
 	t.notices()
+	t.gifts()
 	return rest
 }
 
 // fromUnits takes units from the buckets that hold them: those reserved for this
 // group first, then by order. It returns what none covered.
-func (t *turn) fromUnits(rt rate, n uint64) uint64 {
+func (t *turn) fromUnits(gi int, rt rate, n uint64) uint64 {
 	rest := int64(min(n, math.MaxInt64))
 	unit := rt.unit()
 	if unit == Money { // a sum is what is priced, not what is drawn
 		return n
 	}
+	room := t.room(rt)
 	for i := range t.holds {
 		h := &t.holds[i]
 		if h.Bucket == 0 || rest == 0 {
 			continue
 		}
 		if b := t.a.bucket(h.Bucket); b >= 0 && t.unitOf(b) == unit {
-			rest -= t.draw(b, min(h.Amount, t.a.Buckets[b].Value, rest))
+			rest -= room.take(t, b, t.draw(b, min(h.Amount, t.a.Buckets[b].Value, rest, room.of(t, b))))
 		}
 	}
+	rest = t.fromMates(gi, unit, rest)
 	if rest > 0 {
 		t.eligible(unit, rt.class)
 		for _, b := range t.order {
 			if rest == 0 {
 				break
 			}
-			rest -= t.draw(b, min(t.a.Buckets[b].free(), rest))
+			rest -= room.take(t, b, t.draw(b, min(t.a.Buckets[b].free(), rest, room.of(t, b))))
 		}
 	}
 	return uint64(rest)
@@ -461,7 +467,7 @@ func (t *turn) spent(rt rate) int64 {
 
 // fromMoney takes money: reserved first, then by order; the main balance takes the
 // rest, below zero if it must.
-func (t *turn) fromMoney(rt rate, cost int64) {
+func (t *turn) fromMoney(gi int, rt rate, cost int64) {
 	if cost < 0 { // a volume price reached a cheaper step: the difference goes back
 		if b := t.main(); b >= 0 {
 			t.debit(t.a.Buckets[b].ID, cost)
@@ -477,7 +483,7 @@ func (t *turn) fromMoney(rt rate, cost int64) {
 			cost -= t.draw(b, min(h.Amount, t.a.Buckets[b].Value+t.a.Buckets[b].Limit, cost))
 		}
 	}
-	if cost == 0 {
+	if cost = t.fromMates(gi, Money, cost); cost == 0 {
 		return
 	}
 	t.eligible(Money, rt.class)
@@ -571,7 +577,7 @@ func (t *turn) advance(rt rate, units uint64, money int64) {
 			n = int64(units)
 		case c.Def == day:
 			n = money
-		case d.Tariff || !d.fits(rt.class):
+		case d.Tariff || d.TopUps || !d.fits(rt.class):
 			continue
 		case d.Money && d.Net:
 			n, _ = rt.tariff.Tax(money)
@@ -582,6 +588,7 @@ func (t *turn) advance(rt rate, units uint64, money int64) {
 		}
 		if n != 0 {
 			t.restart(i)
+			t.openWindow(i, d)
 			t.count(i, n)
 		}
 	}
@@ -609,7 +616,7 @@ func (t *turn) ownCounter(rt rate, counter int) (def uint32) {
 func (t *turn) restart(i int) {
 	if c := t.a.Counters[i]; c.Ends != 0 && t.now() >= c.Ends {
 		d := t.book.definition(c.Def)
-		c.Value, c.Notified, c.Consent = 0, 0, false
+		c.Value, c.Notified, c.Given, c.Consent = 0, 0, false, false
 		c.Ends = t.ends(d)
 		t.setCounter(c)
 		t.restep(i, d)

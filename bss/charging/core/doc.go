@@ -15,6 +15,9 @@
 // not be made durable takes back everything: the shards are forgotten and loaded
 // anew, and no client was told anything of it.
 //
+// Quantities in a page or record are found by position; where one grew, a bool became a
+// byte of flags (image.go), so that what an older engine wrote is read as it was meant.
+//
 // Octets, seconds and events are counted as they are, money at 10^-9 of the major
 // unit; nothing is a float.
 package core

@@ -35,6 +35,10 @@ type Config struct {
 	Lease   time.Duration
 	Clients map[credit.Face]credit.Client // the ways back
 
+	// Defaults are granted to new sessions when nothing can be made durable for longer
+	// than a client should wait; their use is charged when it is reported after that.
+	Defaults []Default
+
 	// Before is called when shards were claimed and before they are loaded: it sees to
 	// it that Book has all that they refer to by number. nil: it always has.
 	Before func(context.Context) error
@@ -73,6 +77,7 @@ type Engine struct {
 	broken  atomic.Bool
 	idle    *sync.Cond
 
+	outage    outage
 	Stats     Stats
 	stop      context.CancelFunc // of the writer
 	done      sync.WaitGroup
@@ -82,7 +87,7 @@ type Engine struct {
 
 // Stats count what an engine did.
 type Stats struct {
-	Calls, Shed, Duplicates, Clashes, Unknown, Late, Suspended, Batches, Records, Bytes, Fenced atomic.Int64
+	Calls, Shed, Trusted, Duplicates, Clashes, Unknown, Late, Suspended, Batches, Records, Bytes, Fenced atomic.Int64
 }
 
 type batch struct {
@@ -230,6 +235,10 @@ func (e *Engine) Charge(c *credit.Call) {
 
 // busy sends a call away at once: no decision was made for it.
 func (e *Engine) busy(c *credit.Call) {
+	if e.trust(c) {
+		c.Done(c)
+		return
+	}
 	c.Answer.Reset()
 	c.Answer.Result, c.Answer.RetryAfter = credit.Busy, 1
 	c.Done(c)
@@ -478,6 +487,9 @@ func (e *Engine) writeOne(ctx context.Context) {
 			e.Durable(seq)
 		}
 	}
+	if b.records > 0 {
+		e.outage.ends()
+	}
 	e.settled(b.ordinal)
 	e.full <- b
 }
@@ -566,6 +578,7 @@ func (e *Engine) flush() {
 // loads it sees by the epoch that it must not be held.
 func (e *Engine) lose(b *batch, err error) {
 	e.epoch.Add(1)
+	e.outage.begins(e.now(), err)
 	e.broken.Store(true)
 	e.Log.Error("charging: what was decided could not be made durable; the shards are loaded anew", "err", err, "records", b.records)
 	if errors.Is(err, journal.ErrFenced) {
@@ -608,6 +621,9 @@ func (e *Engine) refuse(b *batch, err error) {
 func (e *Engine) claim(ctx context.Context) error {
 	epoch := e.epoch.Load()
 	gained, err := e.Journal.Claim(ctx, journal.Shards)
+	if err == nil { // who can write leases can write what is decided
+		e.outage.ends()
+	}
 	if err != nil || gained == (journal.Set{}) {
 		return err
 	}

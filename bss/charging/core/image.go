@@ -21,13 +21,15 @@ func (r *reader) bucket() (k Bucket) {
 
 func putCounter(b []byte, c *Counter) []byte {
 	b = putU(putU(b, uint64(c.Def)), uint64(c.Owner))
-	b = append(putB(append(b, c.Notified), c.Consent), c.Step)
+	b = append(b, c.Notified, flags(c.Consent, c.Given), c.Step)
 	return putI(putI(putI(putI(b, c.Ends), c.Value), c.Held), c.Limit)
 }
 
 func (r *reader) counter() (c Counter) {
 	c.Def, c.Owner = uint32(r.u()), uint16(r.u())
-	c.Notified, c.Consent, c.Step = r.byte(), r.bool(), r.byte()
+	c.Notified = r.byte()
+	set := r.byte()
+	c.Consent, c.Given, c.Step = set&1 != 0, set&2 != 0, r.byte()
 	c.Ends, c.Value, c.Held, c.Limit = r.i(), r.i(), r.i(), r.i()
 	return c
 }
@@ -115,13 +117,16 @@ func flags(set ...bool) (b byte) {
 }
 
 func putGroup(b []byte, g *Group) []byte {
-	b = append(putB(putB(putU(b, uint64(g.ID)), g.Has), g.Final), flags(g.Anew, g.Heard != 0))
+	b = append(putB(putB(putU(b, uint64(g.ID)), g.Has), g.Final), flags(g.Anew, g.Heard != 0, g.Pool != 0))
 	b = putU(putU(putI(putU(b, uint64(g.Tariff)), int64(g.Class)), uint64(g.Rate)), uint64(g.Service))
 	b = putI(putI(putU(putI(b, g.Switch), g.Priced), g.Charged), g.Expires)
 	b = putU(putI(putI(b, g.First), g.LastUse), g.Granted)
 	b = putTotals(putTotals(b, &g.Total), &g.Reported)
 	if g.Heard != 0 {
 		b = putI(b, g.Heard)
+	}
+	if g.Pool != 0 {
+		b = putU(b, uint64(g.Pool))
 	}
 	b = putU(b, uint64(len(g.Holds)))
 	for i := range g.Holds {
@@ -133,13 +138,16 @@ func putGroup(b []byte, g *Group) []byte {
 func (r *reader) group(g *Group) {
 	g.ID, g.Has, g.Final = uint32(r.u()), r.bool(), r.bool()
 	set := r.byte()
-	g.Anew, g.Heard = set&1 != 0, 0
+	g.Anew, g.Heard, g.Pool = set&1 != 0, 0, 0
 	g.Tariff, g.Class, g.Rate, g.Service = uint32(r.u()), int32(r.i()), uint32(r.u()), uint32(r.u())
 	g.Switch, g.Priced, g.Charged, g.Expires = r.i(), r.u(), r.i(), r.i()
 	g.First, g.LastUse, g.Granted = r.i(), r.i(), r.u()
 	g.Total, g.Reported = r.totals(), r.totals()
 	if set&2 != 0 {
 		g.Heard = r.i()
+	}
+	if set&4 != 0 {
+		g.Pool = uint32(r.u())
 	}
 	g.Holds = g.Holds[:0]
 	for n := r.count(); n > 0; n-- {

@@ -171,7 +171,12 @@ func (r *reader) move(m *Move) {
 	case opHold:
 		m.Group, m.Hold = int(r.u()), r.hold()
 	case opGrant:
-		m.Group, m.Number, m.To, m.From, m.Flag = int(r.u()), r.u(), r.i(), r.i(), r.bool()
+		m.Group, m.Number, m.To, m.From = int(r.u()), r.u(), r.i(), r.i()
+		set := r.byte()
+		m.Flag, m.ID = set&1 != 0, 0
+		if set&2 != 0 {
+			m.ID = uint32(r.u())
+		}
 	case opDebit:
 		m.ID, m.Amount = uint32(r.u()), r.i()
 	case opCredit:
@@ -304,7 +309,7 @@ func (t *turn) applySession(m *Move) error {
 	case opHold:
 		t.hold(m.Group, m.Hold)
 	case opGrant:
-		t.grant(m.Group, m.Number, m.To, m.From, m.Flag)
+		t.grantInto(m.Group, m.Number, m.To, m.From, m.Flag, m.ID)
 	case opReported, opReportedAt:
 		t.reported(m.Group, m.Totals, t.at+m.To)
 	case opAnswer:

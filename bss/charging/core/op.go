@@ -22,7 +22,7 @@ const (
 	opUse                   // what was used and what it costs
 	opFree                  // group: its holds are released
 	opHold                  // group, hold
-	opGrant                 // group, units, expiry, switch, final
+	opGrant                 // group, units, expiry, switch, final, pool
 	opDebit                 // bucket id, amount
 	opCredit                // bucket id, amount, why, reference
 	opCount                 // counter, amount
@@ -468,6 +468,22 @@ func (t *turn) free(group int) {
 	g.Holds, g.Granted = g.Holds[:0], 0
 }
 
+// join adds a hold to a list with one for each bucket and counter; an amount below
+// zero takes of it.
+func join(list []Hold, h Hold) []Hold {
+	for i := range list {
+		x := &list[i]
+		if x.Bucket != h.Bucket || x.Counter != h.Counter || x.Owner != h.Owner {
+			continue
+		}
+		if x.Amount += h.Amount; x.Amount == 0 {
+			return append(list[:i], list[i+1:]...)
+		}
+		return list
+	}
+	return append(list, h)
+}
+
 func (t *turn) held(h Hold, by int64) {
 	if h.Bucket != 0 {
 		if i := t.a.bucket(h.Bucket); i >= 0 {
@@ -486,17 +502,25 @@ func (t *turn) hold(group int, h Hold) {
 		t.op(opHold)
 		t.log = putHold(putU(t.log, uint64(group)), &h)
 	}
-	t.s.Groups[group].Holds = append(t.s.Groups[group].Holds, h)
+	t.s.Groups[group].Holds = join(t.s.Groups[group].Holds, h)
 	t.held(h, h.Amount)
 }
 
 func (t *turn) grant(group int, units uint64, expires, change int64, final bool) {
+	t.grantInto(group, units, expires, change, final, 0)
+}
+
+// grantInto makes a grant that goes into a credit pool, unless that is 0.
+func (t *turn) grantInto(group int, units uint64, expires, change int64, final bool, pool uint32) {
 	if t.write && !t.once {
 		t.op(opGrant)
-		t.log = putB(putI(putI(putU(putU(t.log, uint64(group)), units), expires), change), final)
+		t.log = append(putI(putI(putU(putU(t.log, uint64(group)), units), expires), change), flags(final, pool != 0))
+		if pool != 0 {
+			t.log = putU(t.log, uint64(pool))
+		}
 	}
 	g := &t.s.Groups[group]
-	g.Granted, g.Expires, g.Switch, g.Final = units, expires, change, final
+	g.Granted, g.Expires, g.Switch, g.Final, g.Pool = units, expires, change, final, pool
 }
 
 func (t *turn) reported(group int, total Totals, at int64) {

@@ -101,7 +101,7 @@ func (a *Account) nextDue(now int64) (at int64) {
 		sooner(a.Buckets[i].To)
 	}
 	for i := range a.Counters {
-		if c := &a.Counters[i]; c.Value != 0 || c.Notified != 0 || c.Consent || c.Step != 0 {
+		if c := &a.Counters[i]; c.Value != 0 || c.Notified != 0 || c.Given || c.Consent || c.Step != 0 {
 			sooner(c.Ends)
 		}
 	}

@@ -13,6 +13,7 @@ type offer struct {
 	money   int64
 	covered uint64 // of units, by buckets of units
 	more    bool   // there is more after it
+	within  bool   // buckets cover it up to a limit of their own
 	expires int64  // Unix seconds; 0: no bucket or limit ends
 }
 
@@ -22,7 +23,13 @@ func (t *turn) quota(gi int, r *credit.Request, u *credit.Unit, g *credit.Grante
 	c := t.context(r, u, 0, t.now())
 	rt, ok := t.find(&c)
 	if !ok {
-		g.Result = credit.RatingFailed
+		d := t.unrated(u)
+		if d == nil {
+			g.Result = credit.RatingFailed
+			return
+		}
+		d.give(g)
+		t.grant(gi, 0, t.at+int64(g.Validity)*1e6, 0, false)
 		return
 	}
 	if t.s.Service == credit.Data && t.s.Groups[gi].Tariff == 0 { // a first grant arms what may change the price (Q8)
@@ -43,7 +50,10 @@ func (t *turn) quota(gi int, r *credit.Request, u *credit.Unit, g *credit.Grante
 		return
 	}
 	final := !o.more
-	t.grant(gi, o.units, t.at+int64(validity)*1e6, change, final)
+	if !final && change == 0 && pools(r.Face) {
+		g.Pool, g.Multiplier = t.pool(gi, rt, &o)
+	}
+	t.grantInto(gi, o.units, t.at+int64(validity)*1e6, change, final, g.Pool)
 	setUnits(&g.Grant, rt, o.units)
 	g.Validity, g.Holding, g.HasHolding, g.Change = validity, rt.Holding, rt.Holding > 0, change
 	switch {
@@ -180,18 +190,22 @@ func (t *turn) reserve(gi int, rt, next rate, want uint64) (o offer) {
 	want = min(want, limit)
 	left, spare := want, false
 	if rt.unit() != Money { // a sum is what is priced, not what is drawn
+		room := t.room(rt)
 		t.eligible(rt.unit(), rt.class)
 		for _, b := range t.order {
 			k := &t.a.Buckets[b]
-			n := t.share(k.free(), int64(left), leastOf(rt, want))
-			spare = spare || k.free() > max(0, n)
+			free := min(k.free(), room.of(t, b))
+			n := t.share(free, int64(left), leastOf(rt, want))
+			spare = spare || free > max(0, n)
 			if n <= 0 {
 				continue
 			}
 			left -= uint64(n)
 			t.hold(gi, Hold{Bucket: k.ID, Owner: k.Owner, Amount: n})
+			room.take(t, b, n)
 			o.ends(k.To)
 		}
+		o.within = room.hold(t, gi)
 	}
 	o.covered = want - left
 	o.units, o.more = o.covered, spare

@@ -152,7 +152,11 @@ func (e *Engine) over(t *turn, r *credit.Request, a *credit.Answer) {
 		return
 	}
 	if r.Face == credit.RADIUS || r.Face == credit.File || offline(r) {
-		e.adopt(t, r, a, o) // offline charging is stateless on order (O1)
+		e.adopt(t, r, a, o, true) // offline charging is stateless on order (O1)
+		return
+	}
+	if o == nil && e.outage.trusts(r, t.at) {
+		e.adopt(t, r, a, nil, false)
 		return
 	}
 	a.Result = credit.UnknownSession
@@ -173,7 +177,7 @@ func offline(r *credit.Request) bool {
 
 // adopt opens a session in its middle or at its end. One that was over goes on from
 // where its counters were.
-func (e *Engine) adopt(t *turn, r *credit.Request, a *credit.Answer, o *Session) {
+func (e *Engine) adopt(t *turn, r *credit.Request, a *credit.Answer, o *Session, offline bool) {
 	sub := t.who(r)
 	if sub == nil {
 		a.Result = credit.UnknownUser
@@ -182,7 +186,7 @@ func (e *Engine) adopt(t *turn, r *credit.Request, a *credit.Answer, o *Session)
 	}
 	t.plan = sub.Plan
 	s := newSession(t.sh.session+1, sub, r)
-	s.Offline = true
+	s.Offline = s.Offline || offline
 	if o != nil {
 		s.Highest, s.seen, s.Said = o.Highest, o.seen, o.Said
 		for i := range o.Groups {

@@ -26,17 +26,18 @@ func each(t *testing.T, f func(t *testing.T, r *rig)) {
 // rig is an engine on a real journal, with a clock that the test moves.
 type rig struct {
 	*testing.T
-	db     *store.DB
-	e      *Engine
-	book   *Book
-	log    string // its own in the store
-	holder int
-	mu     sync.Mutex
-	at     time.Time
-	client *client
-	wrap   func(Journal) Journal // what stands before the journal of the next engine
-	before func(context.Context) error
-	Lease  time.Duration
+	db       *store.DB
+	e        *Engine
+	book     *Book
+	log      string // its own in the store
+	holder   int
+	mu       sync.Mutex
+	at       time.Time
+	client   *client
+	wrap     func(Journal) Journal // what stands before the journal of the next engine
+	before   func(context.Context) error
+	defaults []Default
+	Lease    time.Duration
 }
 
 // Numbers of the rig's book.
@@ -159,7 +160,7 @@ func (r *rig) open() {
 	if r.wrap != nil {
 		log = r.wrap(log)
 	}
-	r.e = New(Config{Book: r.book, Before: r.before, Journal: log, Log: quiet, Clock: r.now, Lease: time.Minute, Clients: map[credit.Face]credit.Client{credit.Direct: r.client, credit.Diameter: r.client}})
+	r.e = New(Config{Book: r.book, Before: r.before, Defaults: r.defaults, Journal: log, Log: quiet, Clock: r.now, Lease: time.Minute, Clients: map[credit.Face]credit.Client{credit.Direct: r.client, credit.Diameter: r.client}})
 	if err := r.e.Start(r.Context()); err != nil {
 		r.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func live(t *testing.T, rt *rapid.T, db *store.DB) {
 	defer func() { r.e.Close(context.Background()) }()
 	r.timed(func(p *rating.Plan) {
 		p.Counters = []rating.Counter{{Name: "month", Reset: rating.Cycle}, {Name: "day", Reset: rating.Day}}
-		p.Rules[0].Counter = "month"
+		p.Rules[0].Counter, p.Rules[0].Grant.Pool = "month", 1
 		p.Rules[0].Price = &rating.Price{Unit: "octets", Per: mib, Tiers: []rating.Step{{To: 30 * mib, Amount: "0.02"}, {From: 30 * mib, Amount: "0.01"}}, DayCap: "0.5", DayCounter: "day"}
 		p.Rules = append(p.Rules, rating.Rule{Name: "abroad", Match: rating.Match{Service: "data", Network: "eu"}, Class: "data.roaming", Price: &rating.Price{Unit: "octets", Amount: "0.1", Per: mib}},
 			rating.Rule{Name: "sms", Match: rating.Match{Service: "sms"}, Class: "sms", Price: &rating.Price{Unit: "events", Amount: "0.09"}})

@@ -71,6 +71,7 @@ type Group struct {
 	Total    Totals // since the last partial record
 	Reported Totals // cumulative counters of a client that reports those
 	Heard    int64  // the instant that Reported was said of, Unix microseconds
+	Pool     uint32 // the credit pool that the open grant went into; 0: none
 	Granted  uint64 // of the open grant, in the rate's unit
 	Holds    []Hold
 }
