@@ -96,6 +96,7 @@ type entryKey struct {
 	bucket  uint32
 	against string
 	ref     string
+	second  int64 // so that a balance is known at any past second
 }
 
 type entryRow struct {
@@ -292,14 +293,14 @@ func (p *projected) take(rec *core.Record, next func(*core.Move) bool, m *core.M
 				p.posted.debit(rec, file, m.ID, m.Amount)
 				continue
 			}
-			p.entry(rec, entryKey{account, m.ID, "usage", ""}, -m.Amount)
+			p.entry(rec, entryKey{account, m.ID, "usage", "", rec.At / 1e6}, -m.Amount)
 		case core.MoveAccount:
 			account = numberOf(core.NewRef(rec.Shard, m.ID))
 			file = p.posted.account(account)
 		case core.MovePost:
 			p.posted.take(rec, file, &m.Posted)
 		case core.MoveCredit:
-			p.entry(rec, entryKey{account, m.ID, m.Why.String(), string(m.Text)}, m.Amount)
+			p.entry(rec, entryKey{account, m.ID, m.Why.String(), string(m.Text), rec.At / 1e6}, m.Amount)
 		case core.MoveSubscriber:
 			p.subs = append(p.subs, subRow{account: account, sub: m.Sub.ID, state: m.Sub.State})
 		case core.MoveBucket:

@@ -24,7 +24,7 @@ var Schemas = []store.Schema{store.Embedded("charging", schemaFiles)}
 // Kinds are the room's resources.
 func Kinds() []tmf.Mounted {
 	return []tmf.Mounted{&Buckets, &Balances, &TopUps, &Adjustments, &Transfers, &Reservations, &History, &Decisions, &Policies, &Batches,
-		&Usages, &UsageSpecifications, &Queries, &LimitChanges, &CreditChanges}
+		&Usages, &UsageSpecifications, &Queries, &LimitChanges, &CreditChanges, &Statements}
 }
 
 func init() { // hooks refer back to their kinds
@@ -36,6 +36,7 @@ func init() { // hooks refer back to their kinds
 	Usages.Rows.Complete, Usages.Act = completeUsage, postUsage
 	Queries.OnPost = postQuery
 	Decisions.OnPost = postDecision
+	Statements.OnPost = postStatement
 	Policies.OnPost, Policies.Check = postPolicy, checkPolicy
 	Batches.OnPost, Batches.OnPatch, Batches.Check = postBatch, patchBatch, checkBatch
 }
