@@ -229,7 +229,7 @@ func (m *Mediator) Take(ctx context.Context, f *Feed, path string) (out File, er
 	if wrong == nil && len(s.keys) > 0 {
 		out.First, out.Last = store.Instant(s.first), store.Instant(s.last)
 	}
-	if err := m.begin(ctx, f, &out, wrong); err != nil {
+	if err := m.begin(ctx, f, &out, &s, wrong); err != nil {
 		return out, err
 	}
 	for out.State == "taking" {
@@ -337,8 +337,8 @@ func scanFile(r store.Rows) (f File, err error) {
 }
 
 // begin enters a file: to be taken, or why not. One that was begun before goes on.
-func (m *Mediator) begin(ctx context.Context, f *Feed, out *File, wrong error) error {
-	fresh := *out
+func (m *Mediator) begin(ctx context.Context, f *Feed, out *File, s *survey, wrong error) error {
+	fresh, keys := *out, s.packed()
 	return m.write(ctx, f.Tenant, func(tx *store.Tx) error {
 		*out = fresh
 		rows, err := tx.Query("SELECT "+fileColumns+" FROM charging_file WHERE tenant = $1 AND state IN ('taking', 'taken') AND (hash = $2 OR source = $3 AND sequence = $4 AND sequence >= 0)",
@@ -363,7 +363,7 @@ func (m *Mediator) begin(ctx context.Context, f *Feed, out *File, wrong error) e
 		case len(same) > 0:
 			out.State, out.Reason = "refused", fmt.Sprintf("another file with sequence number %d was taken: %s", out.Sequence, same[0].Name)
 		}
-		return m.enter(tx, out)
+		return m.enter(tx, out, keys)
 	})
 }
 
@@ -372,15 +372,21 @@ func there(path string) bool {
 	return err == nil
 }
 
-func (m *Mediator) enter(tx *store.Tx, out *File) error {
+// enter writes a file down. What is in one that is to be taken is known from then on,
+// also if it is interrupted and another comes with some of its records.
+func (m *Mediator) enter(tx *store.Tx, out *File, keys []byte) error {
 	out.SeenAt = tx.Now()
 	ended := any(nil)
 	if out.State != "taking" {
 		ended = store.Micros(tx.Now())
 		out.tell(tx)
 	}
-	return tx.Row(addFile, out.Source, out.Name, out.Format, out.Sequence, out.Hash, out.Size, out.State, out.Reason, out.Records, out.Skipped,
+	err := tx.Row(addFile, out.Source, out.Name, out.Format, out.Sequence, out.Hash, out.Size, out.State, out.Reason, out.Records, out.Skipped,
 		micros(out.First), micros(out.Last), store.Micros(tx.Now()), ended).Scan(&out.Number)
+	if err == nil && out.State == "taking" {
+		tx.Insert("INSERT INTO charging_file_keys (tenant, file, keys)", out.Number, keys)
+	}
+	return err
 }
 
 func micros(t time.Time) int64 {
@@ -406,15 +412,21 @@ func (m *Mediator) read(ctx context.Context, tenant string, fn func(*store.Tx) e
 
 const actorMediation = "system:mediation"
 
-// meetOthers compares the records with those of the files whose times overlap.
-func (m *Mediator) meetOthers(ctx context.Context, f *Feed, s *survey) error {
+// sameWithin is how far apart two records of one name can be and still be taken for
+// the same, with another date: later a source may use a name again.
+const sameWithin = time.Hour
+
+// meetOthers compares the records with those of the files that came before and whose
+// times overlap, nearly.
+func (m *Mediator) meetOthers(ctx context.Context, f *Feed, s *survey, number int64) error {
 	if len(s.keys) == 0 {
 		return nil
 	}
-	const others = `SELECT f.number FROM charging_file f WHERE f.tenant = $1 AND f.source = $2 AND f.state = 'taken' AND f.last_at >= $3 AND f.first_at <= $4 ORDER BY f.number`
+	const others = `SELECT f.number FROM charging_file f WHERE f.tenant = $1 AND f.source = $2 AND f.state IN ('taking', 'taken') AND f.last_at >= $3 AND f.first_at <= $4
+		AND f.number < $5 ORDER BY f.number`
 	var files []int64
 	err := m.read(ctx, f.Tenant, func(tx *store.Tx) (err error) {
-		rows, err := tx.Query(others, f.Source, s.first, s.last)
+		rows, err := tx.Query(others, f.Source, s.first-sameWithin.Microseconds(), s.last+sameWithin.Microseconds(), number)
 		files, err = store.Collect(rows, err, func(r store.Rows) (n int64, err error) { return n, r.Scan(&n) })
 		return err
 	})
@@ -437,8 +449,7 @@ func (m *Mediator) meetOthers(ctx context.Context, f *Feed, s *survey) error {
 
 // finish writes that a file is taken, and which sequence numbers before it are not
 // there.
-func (m *Mediator) finish(ctx context.Context, f *Feed, s survey, out *File) error {
-	keys := s.packed()
+func (m *Mediator) finish(ctx context.Context, f *Feed, out *File) error {
 	return m.write(ctx, f.Tenant, func(tx *store.Tx) error {
 		var err error
 		if out.Missing, err = missing(tx, out); err != nil {
@@ -447,7 +458,6 @@ func (m *Mediator) finish(ctx context.Context, f *Feed, s survey, out *File) err
 		out.State = "taken"
 		tx.QueueOne(`UPDATE charging_file SET state = 'taken', charged = $3, duplicates = $4, suspended = $5, late = $6, missing = $7, ended_at = $8 WHERE tenant = $1 AND number = $2
 			AND state = 'taking'`, out.Number, out.Charged, out.Duplicates, out.Suspended, out.Late, out.Missing, store.Micros(tx.Now()))
-		tx.Insert("INSERT INTO charging_file_keys (tenant, file, keys)", out.Number, keys)
 		tx.Queue(`DELETE FROM charging_file_keys WHERE tenant = $1 AND file IN (SELECT number FROM charging_file WHERE tenant = $1 AND source = $2 AND state = 'taken' AND last_at < $3
 			AND ended_at < $3)`, f.Source, store.Micros(tx.Now().Add(-m.Keep)))
 		out.tell(tx)

@@ -904,3 +904,37 @@ func readOut(t *testing.T, name, format string) (h cdr.Head, octets int64) {
 	}
 	return f.Head(), octets
 }
+
+// A record that is in a file which was interrupted, and in another that is taken
+// meanwhile, is charged once.
+func TestARecordOfAnInterruptedFileComesAgain(t *testing.T) {
+	each(t, func(w *world) {
+		w.sell("mno", "line", "prepaid", "4917011")
+		m := w.mediate(cdr.FormatJSON)
+		defer charging.BlocksOf(2)()
+		var records []*cdr.Record
+		for i := range 20 {
+			records = append(records, session(fmt.Sprint("s", i), "4917011", 0, 1))
+		}
+		path := filepath.Join(m.dir, "a.jsonl")
+		if err := cdr.Write(path, lines(t, records...)); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		m.m.Through(&charger{to: w.room.Engine, block: cancel})
+		if _, err := m.m.Take(ctx, &m.feed, path); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		m.m.Through(w.room.Engine)
+		again := *records[7]
+		again.Start += 60e6 // says another time now
+		f := m.take("b.jsonl", lines(t, records[0], records[19], &again, session("new", "4917011", 0, 1)))
+		if f.Charged != 1 || f.Duplicates != 3 || f.Suspended != 1 {
+			t.Errorf("%+v", f)
+		}
+		if f, err := m.m.Take(t.Context(), &m.feed, path); err != nil || f.Charged != 20 || f.Duplicates != 0 {
+			t.Errorf("%+v, %v", f, err)
+		}
+		m.used(21 * mib)
+	})
+}

@@ -58,7 +58,7 @@ type course struct {
 // interrupted is read from its beginning again: the journal and the cases say which
 // of its records were dealt with.
 func (m *Mediator) charge(ctx context.Context, f *Feed, body *os.File, s survey, out *File) (err error) {
-	if err := m.meetOthers(ctx, f, &s); err != nil {
+	if err := m.meetOthers(ctx, f, &s, out.Number); err != nil {
 		return err
 	}
 	c := &course{m: m, feed: f, source: []byte(f.Source), out: out, s: &s, late: m.room.DB.Now().Add(-m.Late).UnixMicro()}
@@ -75,7 +75,7 @@ func (m *Mediator) charge(ctx context.Context, f *Feed, body *os.File, s survey,
 		c.wait()
 		return err
 	}
-	return m.finish(ctx, f, s, out)
+	return m.finish(ctx, f, out)
 }
 
 // run hands over block after block.
