@@ -121,7 +121,8 @@ func mobileNetwork(t *testing.T, engine store.Dialect) *gtp {
 	run(t, "ip", "-n", "ue", "link", "set", "gn", "up")
 	e := hlrtest.Start(t)
 	c := config(t, engine)
-	c.Faces = app.Faces{Diameter: &app.DiameterFace{Listen: "127.0.0.1:0", Host: charger, Realm: realm, Peers: []app.DiameterPeer{{Host: gateway}}}}
+	c.Faces = app.Faces{Diameter: &app.DiameterFace{Listen: "127.0.0.1:0", Host: charger, Realm: realm, Peers: []app.DiameterPeer{{Host: gateway}}},
+		Nchf: &app.NchfFace{Listen: "127.0.0.1:0"}}
 	m.operator = start(t, c, e)
 	m.seed(e.CTRL(), e.VTY(), stock)
 	m.startGGSN()
