@@ -89,6 +89,9 @@ func (r *Room) carryOutSome(ctx context.Context) error {
 	for _, tenant := range tenants {
 		var due []command
 		err := r.DB.Read(ctx, store.Scope{Tenant: tenant, Actor: actor}, func(tx *store.Tx) (err error) {
+			if err := r.follow(tx); err != nil {
+				return err
+			}
 			rows, err := tx.Query(pendingCommands, commandsAtOnce)
 			due, err = store.Collect(rows, err, scanCommand(tenant))
 			return err

@@ -16,6 +16,11 @@
 // account's refusal, ends it. Buckets and usage are read from the room's rows, what is
 // left from memory. Vouchers are kept by a keyed MAC of their PIN.
 //
+// What an offering says of paying, limits and its brand is read by terms.go, and judged
+// when it is launched; docs/tariffs.md has all of it by example. A limit of one customer
+// is ordered by a resource of its own (policy_limit.go). Policy counters are projected
+// too, and policy control is told of them by a job, until it has heard (policy_counter.go).
+//
 // Tells: BalanceChanged, ThresholdCrossed, UsageFileEnded. Hears: ProductActive, ProductChanged,
 // ProductSuspended, ProductResumed, ProductTerminated.
 //

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -17,7 +18,11 @@ import (
 	"tandem/bss/subscription"
 	"tandem/edge/credit"
 	"tandem/fact"
+	"tandem/kit/access"
+	"tandem/kit/journal"
+	"tandem/kit/outbox"
 	"tandem/kit/store"
+	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
 )
 
@@ -530,4 +535,38 @@ func TestNonsenseIsRefusedInTheCatalogue(t *testing.T) {
 			s.Errorf("a draft: %d %s", a.status, a.body)
 		}
 	})
+}
+
+// What an offering says of its brand holds on the node that decides, also if another
+// one was told.
+func TestTheBrandIsHeardOnAllNodes(t *testing.T) {
+	schemas := slices.Concat([]store.Schema{tmf.Schema(), outbox.Schema(), access.Schema(), journal.Schema()}, subscription.Schemas, charging.Schemas)
+	db := storetest.Open(t, store.Postgres, schemas...)
+	if err := tmf.Migrate(t.Context(), db, kinds); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{T: t, db: db, journal: db, tenants: []string{"mno"}, host: "mno"}
+	w.start()
+	decides := w.room
+	w.start() // is told, and has no shards
+	w.serve()
+	if held := w.room.Engine.Held().Len(); held != 0 {
+		t.Fatalf("the second node has %d shards", held)
+	}
+	s := &shop{world: w}
+	for _, e := range examples(t) {
+		if e.title == "The brand" {
+			s.publish(e)
+		}
+	}
+	c := s.sold("brand", "")
+	told := w.room
+	w.room = decides
+	c.wants("at home, without money", c.texts(), credit.LimitReached)
+	w.room = told
+	if a := s.do("mno/user:shop", "PATCH", catalogue+"productOffering/brand", `{"tandem:charging":{"home":["26201"]}}`); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	w.room = decides
+	s.await("the node that decides to know it", func() bool { return c.texts() == credit.RatingFailed })
 }

@@ -417,6 +417,22 @@ func (r *Room) takeOver(tenant string, rows []entry) {
 	}
 }
 
+// follow reads the shelf if another node has written what the brand says of itself:
+// that holds for accounts which are open already, here too.
+func (r *Room) follow(tx *store.Tx) error {
+	var last int64
+	if err := tx.Row("SELECT coalesce(max(number), 0) FROM charging_book WHERE tenant = $1 AND kind = 'tenant'").Scan(&last); err != nil {
+		return err
+	}
+	r.shelves.mu.Lock()
+	known := last == 0 || r.shelves.known[last]
+	r.shelves.mu.Unlock()
+	if known {
+		return nil
+	}
+	return r.readShelf(tx)
+}
+
 // plmn reads a network code of five or six digits: MCC and MNC.
 func plmn(code string) (uint32, error) {
 	n := uint32(0)

@@ -3,7 +3,8 @@
 //
 // It owns the wire: HTTP/2 connections (RFC 9113, 7541) with their limits, JSON bodies, problem details, the names of sessions. It
 // decides nothing about credit: each request becomes a credit.Call, and is answered when the charger says so. It hears
-// re-authorisations, aborts and changes of policy counters (Server is a credit.Client) and tells nothing else.
+// re-authorisations, aborts and changes of policy counters (Server is a credit.Client) and tells nothing else. Tokens checks access
+// tokens of an NRF, a scope for each service.
 //
 //	consumer ==h2c/TLS==> reader: frame -> stream -> decode -> credit.Charger.Charge   (in the order of the connection)
 //	                                                               |
