@@ -93,7 +93,6 @@ const (
 	cmdLine   = "line"   // a product begins to draw on the account
 	cmdChange = "change" // its numbers or plan changed
 	cmdState  = "state"
-	cmdLeave  = "leave"
 	cmdCredit = "credit"
 	cmdCap    = "cap"
 	cmdLimit  = "creditLimit"
