@@ -62,10 +62,13 @@ func (r *chargingRig) replayed(ctx context.Context, res *Result) error {
 	book := r.Charging.Engine.Book
 	r.Stop()
 	runtime.GC()
+	user, system := processCPU()
 	took, records, now, err := r.replay(ctx, book)
 	if err != nil {
 		return err
 	}
+	toUser, toSystem := processCPU()
+	res.Own["replay_cpu_seconds"] = (toUser - user + toSystem - system).Seconds()
 	res.Own["replayed_records"], res.Own["replay_seconds"], res.Own["replayed_per_second"] = records, took.Seconds(), float64(records)/took.Seconds()
 	if records < r.o.Replay {
 		res.fail("only %d records were there to replay", records)
