@@ -634,16 +634,21 @@ func (n *network) quiet() error {
 	return err
 }
 
-// fullDisk is a small file system for a journal, and a way to give it room: a tmpfs
-// where the test may mount one, else a limit on the size of the node's files.
+// smallFiles is a place for a journal whose node may write so much to a file only, and
+// the way to lift that.
+func smallFiles(t *testing.T) (place, func(*network)) {
+	return place{Path: filepath.Join(t.TempDir(), "journal.db"), Log: "bad", Limit: 3 << 20}, func(n *network) { n.tell("widen") }
+}
+
+// fullDisk is a small file system for a journal, and a way to give it room; where the
+// test may not mount one it is smallFiles.
 func fullDisk(t *testing.T) (p place, widen func(*network)) {
 	t.Helper()
 	dir := t.TempDir()
-	p = place{Path: filepath.Join(dir, "journal.db"), Log: "bad"}
 	if os.Getuid() != 0 || syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=14m") != nil {
-		p.Limit = 3 << 20
-		return p, func(n *network) { n.tell("widen") }
+		return smallFiles(t)
 	}
+	p = place{Path: filepath.Join(dir, "journal.db"), Log: "bad"}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
 			t.Error(err)
@@ -663,7 +668,11 @@ func fullDisk(t *testing.T) (p place, widen func(*network)) {
 // TestR11AFullDiskLosesNoAnswer: when the journal has no room, everybody is told to
 // try again; when it has, what was answered stands and what was not is charged once.
 func TestR11AFullDiskLosesNoAnswer(t *testing.T) {
-	p, widen := fullDisk(t)
+	t.Run("full disk", func(t *testing.T) { p, widen := fullDisk(t); full(t, p, widen) })
+	t.Run("limit of a file's size", func(t *testing.T) { p, widen := smallFiles(t); full(t, p, widen) })
+}
+
+func full(t *testing.T, p place, widen func(*network)) {
 	n := badDay(t, p, 64)
 	n.start()
 	n.begin()
