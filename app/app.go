@@ -41,6 +41,7 @@ import (
 	"tandem/oss/activation"
 	"tandem/oss/activation/driver"
 	"tandem/oss/activation/driver/hlr"
+	"tandem/oss/activation/driver/kea"
 	aaa "tandem/oss/activation/driver/radius"
 	"tandem/oss/fulfilment"
 	"tandem/oss/inventory"
@@ -229,7 +230,7 @@ func (a *App) build(ctx context.Context) (err error) {
 
 // connect prepares what talks to elements; nothing is sent before it is used.
 func (a *App) connect() {
-	o := activation.Options{Log: a.Log, Drivers: map[string]driver.Factory{"osmo-hlr": hlr.New, aaa.Element: a.register.New}}
+	o := activation.Options{Log: a.Log, Drivers: map[string]driver.Factory{"osmo-hlr": hlr.New, aaa.Element: a.register.New, "kea-dhcp4": kea.New}}
 	if a.Sealer != nil {
 		o.Keys = a.Sealer
 	}

@@ -132,6 +132,15 @@ func (f *fixed) wants(out string, parts ...string) {
 	}
 }
 
+// agrees fails the test if tandem verify finds that elements, inventory and bills differ.
+func (f *fixed) agrees() {
+	f.t.Helper()
+	books := &proof{ctx: f.t.Context()}
+	if err := books.verify(f.App, nil); err != nil || len(books.found) > 0 {
+		f.t.Errorf("tandem verify: %q, %v", books.found, err)
+	}
+}
+
 var lab = []app.RADIUSNAS{{Name: "lab", Address: "127.0.0.0/8", Secret: nasSecret}}
 
 // A line is sold, logs in with its address and speed, is accounted, throttled when nothing is left, suspended and ended.
