@@ -20,11 +20,13 @@ import (
 // which began its uses in the last minutes, so that the files of an element overlap in
 // time and are looked through for records that came twice.
 const (
-	fileRecords  = 100_000
 	fileElements = 8
 	fileSpan     = 5 * time.Minute
 	filesAhead   = 2 // written, and not taken yet
 )
+
+// fileRecords is how many records a file has; tests take fewer.
+var fileRecords = 100_000
 
 // usageFile is a file that lies ready.
 type usageFile struct {
@@ -90,7 +92,7 @@ func takeFiles(ctx context.Context, m *charging.Mediator, w *fileWriter, d time.
 		if err != nil {
 			return n, took, err
 		}
-		if f.State != "taken" || f.Charged != fileRecords {
+		if f.State != "taken" || f.Charged != int64(fileRecords) {
 			return n, took, fault.New(fault.Internal, "bench", "a file was not taken as it should be: %+v", f)
 		}
 		took = append(took, time.Since(at))
@@ -152,7 +154,7 @@ func (w *fileWriter) write(path string, n int) error {
 		r.Reset()
 		began := now.Add(-time.Duration(rand.Int64N(int64(fileSpan)))).Truncate(time.Second).UnixMicro()
 		r.Service, r.Start, r.Seconds, r.PLMN, r.RAT = credit.Data, began, 60, 240001, 6
-		r.Session = strconv.AppendInt(strconv.AppendInt(r.Session[:0], began, 36), int64(n)*fileRecords+int64(i), 36)
+		r.Session = strconv.AppendInt(strconv.AppendInt(r.Session[:0], began, 36), int64(n)*int64(fileRecords)+int64(i), 36)
 		r.MSISDN = strconv.AppendInt(r.MSISDN[:0], firstNumber+rand.Int64N(int64(w.rig.o.Accounts)), 10)
 		r.Access = internet
 		up, down := uint64(rand.Int64N(mib)), uint64(rand.Int64N(8*mib))
@@ -203,5 +205,8 @@ func (r *chargingRig) fileResult(n int64, took []time.Duration, m meter, rated, 
 			"projector_behind_batches": behind, "projector_caught_up_seconds": (stored - rated).Seconds(),
 		}}
 	res.Ratio = res.PerSecond / floor
+	if catching, allowed := stored-rated, max(2*time.Second, stored/10); catching > allowed {
+		res.fail("the projector was %.1f s behind at the end; it keeps up if that is no more than %.1f s", catching.Seconds(), allowed.Seconds())
+	}
 	return res, nil
 }
