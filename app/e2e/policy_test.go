@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"tandem/app"
 	"tandem/app/mobile"
+	"tandem/edge/credit"
 	"tandem/edge/hlr/hlrtest"
 	"tandem/kit/store"
 )
@@ -188,5 +190,34 @@ func fairUse(t *testing.T, engine store.Dialect) {
 	}
 	if n := o.count("SELECT count(*) FROM charging_policy_subscription"); n != 0 {
 		t.Errorf("%d subscriptions are left", n)
+	}
+}
+
+// Who has no money left is slowed down where the catalogue says so: the gateway is given
+// the name of a filter it has and a rule, over Gy and over Nchf, and the session lives on.
+func TestNothingLeftSlowsTheLineDown(t *testing.T) {
+	for _, engine := range engines {
+		t.Run(engine.String(), func(t *testing.T) {
+			t.Parallel()
+			o, g := online(t, engine)
+			const rule = "permit out ip from 192.0.2.0/24 to any"
+			slow := map[string]any{"tandem:rating": map[string]any{"grant": map[string]any{"final": map[string]any{"action": "restrict", "address": nil, "filters": []string{"slow-64k", rule}}}}}
+			if a := o.as(brand, http.MethodPatch, "/tmf-api/productCatalogManagement/v4/productOfferingPrice/mobile-data", slow); a.status != http.StatusOK {
+				t.Fatal(a)
+			}
+			p := o.sold(mobile.Prepaid)
+			for face, client := range map[string]credit.Charger{"Gy": g, "Nchf": o.core5G()} {
+				s := &session{o: o, g: client, name: gateway + ";slow;" + face, msisdn: char(p, "msisdn")}
+				res, u := s.says(credit.Initial, 10, 0)
+				slices.Sort(u.Final.Filters)
+				if res != credit.Success || u.Result != credit.Success || u.Final.Action != credit.FinalRestrict || !slices.Equal(u.Final.Filters, []string{rule, "slow-64k"}) {
+					t.Errorf("%s: %v, %+v", face, res, u)
+				}
+				if res, u = s.says(credit.Update, 10, 0); res != credit.Success || u.Final.Action != credit.FinalRestrict {
+					t.Errorf("%s: the session does not live on: %v, %+v", face, res, u)
+				}
+				s.says(credit.Terminate, 10, 0)
+			}
+		})
 	}
 }
