@@ -236,11 +236,27 @@ func (r *chargingRig) fill(ctx context.Context) error {
 	}
 	r.opened = time.Since(began)
 	r.o.say("opened in %.1f s; waiting until they are written down", r.opened.Seconds())
-	if !r.caughtUp(time.Hour) {
-		return errors.New("the projector stands still")
+	if err := r.writtenDown(ctx); err != nil {
+		return err
 	}
 	runtime.GC()
 	r.settled = resident()
+	return nil
+}
+
+// writtenDown waits for the projector, however long it takes, unless it stands still.
+func (r *chargingRig) writtenDown(ctx context.Context) error {
+	for behind, since := r.Charging.Behind(), time.Now(); !r.caughtUp(time.Second); {
+		now := r.Charging.Behind()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case now < behind:
+			behind, since = now, time.Now()
+		case time.Since(since) > time.Minute:
+			return fmt.Errorf("the projector stands still, %d batches behind", now)
+		}
+	}
 	return nil
 }
 
