@@ -15,7 +15,7 @@ import (
 // a pack of data, a booster. What its offering gives goes to the account and the
 // subscriber of the line, which keeps its own tariff; sessions that had been told
 // that nothing is left are asked to ask again.
-const ReliesOn = "reliesOn"
+const ReliesOn = subscription.ReliesOn
 
 const (
 	cmdOption    = "option"    // what an option gives; the product of the command is the line

@@ -16,6 +16,9 @@
 // product (a bundle's product has those of all its parts), and for each piece of
 // its quantity. The item is done when its lines are, the order when its items are.
 //
+// A product that relies on another one (an option of a line) ends with it: the order
+// that ends the line is given the items for that ([Place]).
+//
 // The date of an order is the server's: by it prices are judged, those the order
 // shows and those that are billed. What nobody could be billed for is refused
 // ([Payer]). A cancellation with a requested date waits for it as a job ([Handle]).

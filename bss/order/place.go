@@ -67,6 +67,9 @@ func Place(tx *store.Tx, o *ProductOrder) error {
 			return fault.At(fmt.Sprintf("productOrderItem %s", o.ProductOrderItem[i].ID), err)
 		}
 	}
+	if err := p.endOptions(); err != nil {
+		return err
+	}
 	if err := p.compatible(); err != nil {
 		return err
 	}
@@ -535,11 +538,11 @@ func (p *placing) relate(it *Item, product *subscription.Product) error {
 		if r.Product == nil || r.Product.ID == "" || r.RelationshipType == "" {
 			return fault.BadInput("mandatoryAttributeMissing", "%s needs relationshipType and product.id", at)
 		}
-		other, err := subscription.Get(p.tx, r.Product.ID)
+		other, err := subscription.Products.Lock(p.tx, r.Product.ID) // no order ends it meanwhile
 		if err == nil && other.Customer() != p.customer.ID {
 			err = fault.Missing("product", r.Product.ID) // somebody else's: not even that it exists is said
 		}
-		if err == nil && (other.Status == subscription.Terminated || other.Status == subscription.Cancelled || other.Status == subscription.Aborted) {
+		if err == nil && (other.Over() || other.Status == subscription.PendingTerminate) {
 			err = fault.Clash("productEnded", "Product %q is %s", other.ID, other.Status)
 		}
 		if err != nil {

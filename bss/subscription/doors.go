@@ -33,6 +33,12 @@ func OfService(tx *store.Tx, service string) ([]*Product, error) {
 	return Products.Select(tx, tmf.Where{"realizingService.id": service}, tmf.Page{})
 }
 
+// Options lists the products that rely on a product and are not over.
+func Options(tx *store.Tx, product string) ([]*Product, error) {
+	found, err := Products.Select(tx, tmf.Where{"productRelationship.product.id": product}, tmf.Page{Sort: "startDate"})
+	return slices.DeleteFunc(found, func(p *Product) bool { return p.Over() || !slices.Contains(p.ReliesOn(), product) }), err
+}
+
 // Mark moves a product to a state that an order decides, not the network:
 // pendingActive, cancelled, aborted or pendingTerminate.
 func Mark(tx *store.Tx, product, status string) error {

@@ -189,6 +189,10 @@ type OrderItem struct {
 	tmf.Extension
 }
 
+// ReliesOn is the relationship of an option to the line it is for: a pack of data, a
+// booster. When the line ends, the option ends with it.
+const ReliesOn = "reliesOn"
+
 // Relationship ties the product to another: reliesOn, bundles, replaces ...
 type Relationship struct {
 	RelationshipType string      `json:"relationshipType,omitzero" tmf:"required"`
@@ -233,7 +237,7 @@ type Place struct {
 var Products = tmf.Kind[Product, *Product]{
 	API: &API, Name: "product", Table: "subscription_product", Verbs: tmf.All,
 	Index:     []string{"status", "startDate", "productOffering.id", "billingAccount.id"},
-	Multi:     []string{"relatedParty.id", "realizingService.id"},
+	Multi:     []string{"relatedParty.id", "realizingService.id", "productRelationship.product.id"},
 	StateAttr: "status", Moves: moves,
 	Frozen: []string{"realizingService", "realizingResource", "pendingChange", "changeDate"},
 }
@@ -275,6 +279,21 @@ func (p *Product) Places() (ids []string) {
 		ids = append(ids, at.ID)
 	}
 	return ids
+}
+
+// ReliesOn are the ids of the products that this one is an option of.
+func (p *Product) ReliesOn() (ids []string) {
+	for _, r := range p.ProductRelationship {
+		if r.RelationshipType == ReliesOn && r.Product != nil && r.Product.ID != "" {
+			ids = append(ids, r.Product.ID)
+		}
+	}
+	return ids
+}
+
+// Over says that the product has ended, or never came to be.
+func (p *Product) Over() bool {
+	return p.Status == Terminated || p.Status == Cancelled || p.Status == Aborted
 }
 
 // Ordered is when the product, as it is now, was ordered: by that date its prices
