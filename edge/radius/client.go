@@ -32,6 +32,7 @@ type Client struct {
 	secret *Secret
 	ports  []*source
 	turn   atomic.Uint32
+	places chan struct{} // as many as there are identifiers
 	quit   chan struct{}
 	once   sync.Once
 	work   sync.WaitGroup
@@ -45,7 +46,6 @@ type source struct {
 	wake   chan struct{}
 
 	mu     sync.Mutex
-	room   sync.Cond // an identifier is free, or it is all over
 	signer *signer
 	asks   [256]ask
 	free   []uint8
@@ -71,7 +71,7 @@ func Dial(server string, c ClientConfig) (*Client, error) {
 	if c.Wait == 0 {
 		c.Wait = 3 * time.Second
 	}
-	k := &Client{config: c, secret: NewSecret(c.Secret), quit: make(chan struct{})}
+	k := &Client{config: c, secret: NewSecret(c.Secret), quit: make(chan struct{}), places: make(chan struct{}, 256*c.Ports)}
 	for range c.Ports {
 		s, err := k.source(server)
 		if err != nil {
@@ -99,7 +99,6 @@ func (k *Client) source(server string) (*source, error) {
 		return nil, err
 	}
 	s := &source{client: k, conn: udp, wire: w, wake: make(chan struct{}, 1), signer: newSigner()}
-	s.room.L = &s.mu
 	for id := 255; id >= 0; id-- {
 		s.free = append(s.free, uint8(id))
 	}
@@ -124,27 +123,43 @@ func (k *Client) Close() error {
 func (k *Client) Secret() *Secret { return k.secret }
 
 // Send asks. fill appends the attributes to a packet that has its random authenticator already, for HidePassword, if its kind has one.
-// done is called once, from another goroutine, with the reply, which is valid until done returns. Send waits while no identifier is
-// free, therefore done must not call it.
+// done is called once, from another goroutine, with the reply, which is valid until done returns. Send waits while no identifier of any
+// port is free: done may call it only where fewer requests than 256 a port are ever under way.
 func (k *Client) Send(code Code, fill func(b []byte) []byte, done func(Packet, error)) error {
-	s := k.ports[int(k.turn.Add(1))%len(k.ports)]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for len(s.free) == 0 && !s.closed {
-		s.room.Wait()
-	}
-	if s.closed {
+	select {
+	case k.places <- struct{}{}:
+	case <-k.quit:
 		return net.ErrClosed
 	}
+	s := k.roomy()
+	defer s.mu.Unlock()
 	id := s.free[len(s.free)-1]
 	a := &s.asks[id]
 	if err := s.build(&a.packet, code, id, fill); err != nil {
+		<-k.places
 		return err
 	}
 	s.free = s.free[:len(s.free)-1]
 	a.done, a.open, a.tries = done, true, 0
+	if s.closed {
+		s.end(id)
+		return net.ErrClosed
+	}
 	s.enqueue(id)
 	return nil
+}
+
+// roomy is the next port with a free identifier, locked. There is one: who looks has
+// a place.
+func (k *Client) roomy() *source {
+	for turn := k.turn.Add(1); ; turn++ {
+		s := k.ports[int(turn%uint32(len(k.ports)))]
+		s.mu.Lock()
+		if len(s.free) > 0 {
+			return s
+		}
+		s.mu.Unlock()
+	}
 }
 
 func (s *source) build(d *datagram, code Code, id uint8, fill func([]byte) []byte) error {
@@ -237,7 +252,7 @@ func (s *source) end(id uint8) (done func(Packet, error)) {
 	a := &s.asks[id]
 	done, a.done, a.open = a.done, nil, false
 	s.free = append(s.free, id)
-	s.room.Signal()
+	<-s.client.places
 	return done
 }
 
@@ -286,7 +301,6 @@ func (s *source) fail() {
 			lost = append(lost, s.end(uint8(i)))
 		}
 	}
-	s.room.Broadcast()
 	s.mu.Unlock()
 	for _, done := range lost {
 		done(nil, net.ErrClosed)
