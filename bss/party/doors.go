@@ -10,8 +10,12 @@ import (
 func Get(tx *store.Tx, id string) (*Customer, error) { return Customers.Get(tx, id) }
 
 // Buyer is Get for somebody who wants to buy: a customer that is closed, or not
-// valid at the transaction's instant, is refused in the user's words.
+// valid at the transaction's instant, is refused in the user's words. Who asks for him
+// again in the transaction has him at hand.
 func Buyer(tx *store.Tx, id string) (*Customer, error) {
+	if err := Customers.Fetch(tx, []string{id}, false); err != nil {
+		return nil, err
+	}
 	c, err := Customers.Get(tx, id)
 	if fault.Is(err, fault.NotFound) {
 		return nil, fault.BadInput("unknownCustomer", "There is no customer with id %q", id)
