@@ -168,37 +168,22 @@ func postedAt(page []byte, n int64) (x core.Posted, ok bool, err error) {
 }
 
 // eachUsed makes a row of each record of a file, so that it is priced as it was: alone.
-func eachUsed(rows []usedRow) (all []usedRow, err error) {
-	for i := range rows {
-		if len(rows[i].page) == 0 {
-			all = append(all, rows[i])
-			continue
-		}
-		err := core.EachPosted(rows[i].page, func(x *core.Posted) bool {
-			one := rows[i]
-			one.page, one.called, one.first, one.money = nil, string(x.Called), x.At, x.Totals.Money
-			one.seconds, one.octets, one.events = int64(x.Totals.Seconds), int64(x.Totals.Total), int64(x.Totals.Events)
-			all = append(all, one)
-			return len(all) <= maxRerating
-		})
-		if err != nil {
-			return nil, fmt.Errorf("usage %d: %w", rows[i].number, err)
-		}
-		if len(all) > maxRerating {
-			break
-		}
+func eachUsed(row usedRow, page []byte, take func(usedRow) error) error {
+	if len(page) == 0 {
+		return take(row)
 	}
-	return all, nil
-}
-
-// addDelta adds the difference of a record to that of its row.
-func addDelta(deltas []delta, d delta) []delta {
-	if n := len(deltas); n > 0 && deltas[n-1].usage == d.usage {
-		deltas[n-1].was += d.was
-		deltas[n-1].becomes += d.becomes
-		return deltas
+	var failed error
+	err := core.EachPosted(page, func(x *core.Posted) bool {
+		row.called, row.first, row.money = string(x.Called), x.At, x.Totals.Money
+		row.seconds, row.octets, row.events = int64(x.Totals.Seconds), int64(x.Totals.Total), int64(x.Totals.Events)
+		failed = take(row)
+		row.place++
+		return failed == nil
+	})
+	if err != nil {
+		return fmt.Errorf("usage %d: %w", row.number, err)
 	}
-	return append(deltas, d)
+	return failed
 }
 
 // posted adds a record of a file up, and prices it anew.

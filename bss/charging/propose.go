@@ -154,19 +154,29 @@ type RerateReport struct {
 
 const maxRerating = 100_000 // records in one proposal
 
-// usedRow is a usage row to be priced anew.
+// usedKey is a usage record: of one by file, its place in the row.
+type usedKey struct{ number, place int64 }
+
+// usedRow is a usage record to be priced anew.
 type usedRow struct {
-	number, account, service, group, rate          int64
+	usedKey
+	account, service, group, rate                  int64
 	seconds, octets, events, money, network, first int64
 	called                                         string
-	page                                           []byte // of records of a file
 }
 
-const findRerating = `SELECT number, account, service, rating_group, rate, seconds, octets, events, money, network, first_at, called, page FROM charging_usage
-	WHERE tenant = $1 AND tariff = $2 AND first_at >= $3 AND first_at < $4 AND (account = $5 OR $5 = 0) AND (service = $6 OR $6 = 0)
-	AND NOT EXISTS (SELECT 1 FROM charging_rerating d JOIN charging_proposal p ON p.tenant = d.tenant AND p.number = d.proposal
-		WHERE d.tenant = $1 AND d.usage_number = charging_usage.number AND p.state <> 'rejected')
+// A row of records of a file is meant if one of them may lie in the time and is in no
+// proposal; which of them do is seen when it is read.
+const (
+	findRerating = `SELECT number, account, service, rating_group, rate, seconds, octets, events, money, network, first_at, called, page FROM charging_usage u
+	WHERE tenant = $1 AND tariff = $2 AND last_at >= $3 AND first_at < $4 AND (account = $5 OR $5 = 0) AND (service = $6 OR $6 = 0)
+	AND records > (SELECT count(*) FROM charging_rerated d JOIN charging_proposal p ON p.tenant = d.tenant AND p.number = d.proposal
+		WHERE d.tenant = $1 AND d.usage_number = u.number AND p.state <> 'rejected')
 	ORDER BY number LIMIT $7`
+	findRerated = `SELECT d.usage_number, d.place FROM charging_rerated d JOIN charging_proposal p ON p.tenant = d.tenant AND p.number = d.proposal
+	JOIN charging_usage u ON u.tenant = d.tenant AND u.number = d.usage_number WHERE d.tenant = $1 AND p.state <> 'rejected' AND u.file > 0
+	AND u.tariff = $2 AND u.last_at >= $3 AND u.first_at < $4 AND (u.account = $5 OR $5 = 0) AND (u.service = $6 OR $6 = 0)`
+)
 
 // ProposeRerating prices usage anew and proposes the differences. Nothing is
 // changed: what is posted on approval are further entries that name the proposal.
@@ -191,25 +201,16 @@ func (r *Room) ProposeRerating(tx *store.Tx, x Rerating) (p Proposal, report Rer
 	if err != nil {
 		return p, report, err
 	}
-	rows, err := tx.Query(findRerating, x.Tariff, store.Micros(x.From), store.Micros(x.To), x.Account, int64(service), maxRerating+1)
-	found, err := store.Collect(rows, err, func(r store.Rows) (u usedRow, err error) {
-		return u, r.Scan(&u.number, &u.account, &u.service, &u.group, &u.rate, &u.seconds, &u.octets, &u.events, &u.money, &u.network, &u.first, &u.called, &u.page)
-	})
-	if err == nil {
-		found, err = eachUsed(found)
-	}
+	found, err := meant(tx, x, service)
 	if err != nil {
 		return p, report, err
-	}
-	if len(found) > maxRerating {
-		return p, report, fault.BadInput("tooMuch", "More than %d records are meant; take a shorter time", maxRerating)
 	}
 	var deltas []delta
 	accounts := map[int64]bool{}
 	for i := range found {
 		d, ok := report.price(old, fresh, &found[i])
 		if ok {
-			deltas = addDelta(deltas, d)
+			deltas = append(deltas, d)
 			accounts[d.account] = true
 		}
 	}
@@ -221,9 +222,48 @@ func (r *Room) ProposeRerating(tx *store.Tx, x Rerating) (p Proposal, report Rer
 		return p, report, err
 	}
 	for _, d := range deltas {
-		tx.Insert("INSERT INTO charging_rerating (tenant, proposal, usage_number, account, was, becomes)", p.Number, d.usage, d.account, d.was, d.becomes)
+		tx.Insert("INSERT INTO charging_rerated (tenant, proposal, usage_number, place, account, was, becomes)", p.Number, d.number, d.place, d.account, d.was, d.becomes)
 	}
 	return p, report, nil
+}
+
+// meant are the records that a re-rating is about and in no proposal yet.
+func meant(tx *store.Tx, x Rerating, service credit.Service) (all []usedRow, err error) {
+	from, to, done := store.Micros(x.From), store.Micros(x.To), map[usedKey]bool{}
+	tooMuch := fault.BadInput("tooMuch", "More than %d records are meant; take a shorter time", maxRerating)
+	rows, err := tx.Query(findRerated, x.Tariff, from, to, x.Account, int64(service))
+	_, err = store.Collect(rows, err, func(r store.Rows) (k usedKey, err error) {
+		err = r.Scan(&k.number, &k.place)
+		done[k] = true
+		return k, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	take := func(u usedRow) error {
+		switch {
+		case u.first < from || u.first >= to || done[u.usedKey]:
+			return nil
+		case len(all) == maxRerating:
+			return tooMuch
+		}
+		all = append(all, u)
+		return nil
+	}
+	rows, err = tx.Query(findRerating, x.Tariff, from, to, x.Account, int64(service), maxRerating+1)
+	read, err := store.Collect(rows, err, func(r store.Rows) (number int64, err error) {
+		var u usedRow
+		var page []byte // of records of a file
+		err = r.Scan(&u.number, &u.account, &u.service, &u.group, &u.rate, &u.seconds, &u.octets, &u.events, &u.money, &u.network, &u.first, &u.called, &page)
+		if err == nil {
+			err = eachUsed(u, page, take)
+		}
+		return u.number, err
+	})
+	if err == nil && len(read) > maxRerating {
+		err = tooMuch
+	}
+	return all, err
 }
 
 func serviceOf(name string) (credit.Service, error) {
@@ -253,7 +293,11 @@ func tariffOf(tx *store.Tx, number int64) (t *rating.Tariff, currency string, er
 	return t, d.Prices.Currency, err
 }
 
-type delta struct{ usage, account, was, becomes int64 }
+// delta is what a record costs by two versions.
+type delta struct {
+	usedKey
+	account, was, becomes int64
+}
 
 // price prices one record by the other version.
 func (r *RerateReport) price(old, fresh *rating.Tariff, u *usedRow) (d delta, ok bool) {
@@ -291,7 +335,7 @@ func (r *RerateReport) price(old, fresh *rating.Tariff, u *usedRow) (d delta, ok
 	}
 	r.Changed++
 	r.Was, r.Becomes, r.Delta = r.Was+u.money, r.Becomes+after, r.Delta+after-u.money
-	return delta{u.number, u.account, u.money, after}, true
+	return delta{u.usedKey, u.account, u.money, after}, true
 }
 
 // amount is what the record used of a rate's unit.
@@ -310,7 +354,7 @@ func (u *usedRow) amount(r *rating.Rate) uint64 {
 // postReratings orders the differences of an approved proposal, one entry for each
 // account; the command's number in the journal makes it happen once.
 func (r *Room) postReratings(tx *store.Tx, p *Proposal) error {
-	rows, err := tx.Query("SELECT account, CAST(sum(becomes - was) AS BIGINT) FROM charging_rerating WHERE tenant = $1 AND proposal = $2 GROUP BY account ORDER BY account", p.Number)
+	rows, err := tx.Query("SELECT account, CAST(sum(becomes - was) AS BIGINT) FROM charging_rerated WHERE tenant = $1 AND proposal = $2 GROUP BY account ORDER BY account", p.Number)
 	sums, err := store.Collect(rows, err, func(r store.Rows) (d delta, err error) { return d, r.Scan(&d.account, &d.becomes) })
 	if err != nil {
 		return err
