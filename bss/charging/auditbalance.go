@@ -283,15 +283,21 @@ func (r *Room) bring(ctx context.Context, page []audited) error {
 	var m core.Move
 	return r.journal.Replay(ctx, after, want, func(seq int64, b *journal.Batch) error {
 		return core.Scan(b.Blob, b.First, func(rec *core.Record, next func(*core.Move) bool) error {
-			a := at[numberOf(rec.Ref())]
-			if a == nil || seq <= a.upto || rec.N > a.record {
+			moved := func(ref core.Ref) *audited { // nil: what moves there is not asked for
+				if a := at[numberOf(ref)]; a != nil && seq > a.upto && rec.N <= a.record {
+					return a
+				}
 				return nil
 			}
+			a := moved(rec.Ref())
 			for next(&m) {
-				switch m.Op {
-				case core.MoveDebit:
+				switch {
+				case m.Op == core.MoveAccount: // records of a file: several accounts of the shard
+					a = moved(core.NewRef(rec.Shard, m.ID))
+				case a == nil:
+				case m.Op == core.MoveDebit:
 					a.booked[int64(m.ID)] -= m.Amount
-				case core.MoveCredit:
+				case m.Op == core.MoveCredit:
 					a.booked[int64(m.ID)] += m.Amount
 				}
 			}

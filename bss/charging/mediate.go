@@ -416,17 +416,18 @@ const actorMediation = "system:mediation"
 // the same, with another date: later a source may use a name again.
 const sameWithin = time.Hour
 
+const overlappingFiles = `SELECT f.number FROM charging_file f WHERE f.tenant = $1 AND f.source = $2 AND f.state IN ('taking', 'taken') AND f.last_at >= $3 AND f.first_at <= $4
+	AND f.number < $5 ORDER BY f.number`
+
 // meetOthers compares the records with those of the files that came before and whose
 // times overlap, nearly.
 func (m *Mediator) meetOthers(ctx context.Context, f *Feed, s *survey, number int64) error {
 	if len(s.keys) == 0 {
 		return nil
 	}
-	const others = `SELECT f.number FROM charging_file f WHERE f.tenant = $1 AND f.source = $2 AND f.state IN ('taking', 'taken') AND f.last_at >= $3 AND f.first_at <= $4
-		AND f.number < $5 ORDER BY f.number`
 	var files []int64
 	err := m.read(ctx, f.Tenant, func(tx *store.Tx) (err error) {
-		rows, err := tx.Query(others, f.Source, s.first-sameWithin.Microseconds(), s.last+sameWithin.Microseconds(), number)
+		rows, err := tx.Query(overlappingFiles, f.Source, s.first-sameWithin.Microseconds(), s.last+sameWithin.Microseconds(), number)
 		files, err = store.Collect(rows, err, func(r store.Rows) (n int64, err error) { return n, r.Scan(&n) })
 		return err
 	})

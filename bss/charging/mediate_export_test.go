@@ -5,6 +5,10 @@ import "context"
 // Charger is the engine, as mediation uses it.
 type Charger = charger
 
+// OverlappingFiles finds the files that a new one is compared with: by source, times
+// and number.
+const OverlappingFiles = overlappingFiles
+
 // Through puts something between mediation and the engine.
 func (m *Mediator) Through(c Charger) { m.charger = c }
 

@@ -51,7 +51,7 @@ type postedAccount struct {
 	taken  []postedEntry
 }
 
-// postedEntry is what its usage by file took from a bucket.
+// postedEntry is what its usage by file took from a bucket in one second.
 type postedEntry struct {
 	bucket uint32
 	entryRow
@@ -72,7 +72,10 @@ func (p *posted) account(number int64) *postedAccount {
 
 // debit adds what a record took from a bucket.
 func (p *posted) debit(rec *core.Record, a *postedAccount, bucket uint32, amount int64) {
-	i := slices.IndexFunc(a.taken, func(e postedEntry) bool { return e.bucket == bucket })
+	i := len(a.taken) - 1 // the last are of this second
+	for i >= 0 && (a.taken[i].bucket != bucket || a.taken[i].at/1e6 != rec.At/1e6) {
+		i--
+	}
 	if i < 0 {
 		i = len(a.taken)
 		a.taken = append(a.taken, postedEntry{bucket: bucket})
