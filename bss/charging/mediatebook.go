@@ -158,18 +158,6 @@ func (r *Room) gather(ctx context.Context) {
 	}
 }
 
-// postedAt is the n-th record in the page of a row; ok is false if there is none.
-func postedAt(page []byte, n int64) (x core.Posted, ok bool, err error) {
-	err = core.EachPosted(page, func(one *core.Posted) bool {
-		if n == 0 {
-			x, ok = *one, true
-		}
-		n--
-		return !ok
-	})
-	return x, ok, err
-}
-
 // eachUsed makes a row of each record of a file, so that it is priced as it was: alone.
 func eachUsed(row usedRow, page []byte, take func(usedRow) error) error {
 	if len(page) == 0 {
@@ -211,18 +199,68 @@ func (a *audit) posted(rec *core.Record, x *core.Posted) error {
 		x.File, x.Place, rec.Shard, rec.N, x.Priced, x.Totals.Money, x.Tariff, want))
 }
 
-// open fills in the record of a file that stands at the place in its row, and says
-// where it stood in the file.
-func (s *usageSeen) open() (position int64, err error) {
-	x, found, err := postedAt(s.page, s.place)
-	if err == nil && !found {
-		err = errors.New("its row has fewer records than it says")
+const rowsOpened = 100 // rows of files read at once
+
+// openUsages fills in the records of files in a page of usage. Each row is read once,
+// however many of its records are asked for.
+func openUsages(tx *store.Tx, page []*Usage) error {
+	asked, numbers := map[int64][]*Usage{}, []any(nil)
+	for _, u := range page {
+		n := u.row.number
+		if u.row.file == 0 || u.row.open {
+			continue
+		}
+		if asked[n] == nil {
+			numbers = append(numbers, n)
+		}
+		asked[n] = append(asked[n], u)
 	}
+	for some := range slices.Chunk(numbers, rowsOpened) {
+		rows, err := tx.Query("SELECT number, page FROM charging_usage WHERE tenant = $1 AND number IN ("+store.In(2, len(some))+")", some...)
+		_, err = store.Collect(rows, err, func(r store.Rows) (n int64, err error) {
+			var raw []byte
+			if err := r.Scan(&n, &raw); err != nil {
+				return n, err
+			}
+			return n, openRow(raw, asked[n])
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, u := range page {
+		if u.row.file > 0 && !u.row.open {
+			return fmt.Errorf("usage %d: its row has fewer records than it says", u.row.number)
+		}
+	}
+	return nil
+}
+
+// openRow fills in those of a row's records that are asked for.
+func openRow(page []byte, asked []*Usage) error {
+	at := map[int64][]*Usage{}
+	for _, u := range asked {
+		at[u.row.place] = append(at[u.row.place], u)
+	}
+	place := int64(0)
+	err := core.EachPosted(page, func(x *core.Posted) bool {
+		for _, u := range at[place] {
+			u.row.fill(x)
+			u.show(int64(x.Place))
+		}
+		delete(at, place)
+		place++
+		return len(at) > 0
+	})
 	if err != nil {
-		return 0, fmt.Errorf("usage %d: %w", s.number, err)
+		return fmt.Errorf("usage %d: %w", asked[0].row.number, err)
 	}
-	s.page, s.session, s.called, s.part = nil, text(string(x.Session)), text(string(x.Called)), int64(x.Number)
+	return nil
+}
+
+// fill takes over what a record of a file says.
+func (s *usageSeen) fill(x *core.Posted) {
+	s.open, s.session, s.called, s.part = true, text(string(x.Session)), text(string(x.Called)), int64(x.Number)
 	s.seconds, s.octets, s.in, s.out, s.events = int64(x.Totals.Seconds), int64(x.Totals.Total), int64(x.Totals.Input), int64(x.Totals.Output), int64(x.Totals.Events)
 	s.money, s.first, s.last = x.Totals.Money, x.At, x.At
-	return int64(x.Place), nil
 }

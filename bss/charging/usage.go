@@ -57,8 +57,8 @@ type usageSeen struct {
 	number, account, service, part, group, tariff, rate     int64
 	seconds, octets, in, out, events, money, network        int64
 	first, last, at                                         int64
-	place, file                                             int64  // of the record in its row; number of its file
-	page                                                    []byte // the records of the row
+	place, file                                             int64 // of the record in its row; number of its file
+	open                                                    bool  // a record of a file: its row was read (openUsages)
 	session, cause, called, product, id, customer, currency string
 }
 
@@ -73,7 +73,7 @@ var Usages = tmf.Kind[Usage, *Usage]{
 			, n.n AS place FROM charging_usage u JOIN charging_place n ON n.n < u.records LEFT JOIN charging_account a ON a.tenant = u.tenant AND a.number = u.account
 			LEFT JOIN charging_line l ON l.tenant = u.tenant AND l.account = u.account AND l.subscriber = u.subscriber) AS usages`,
 		Columns: `number, account, service, part, rating_group, tariff, rate, seconds, octets, octets_in, octets_out, events, money, network,
-			first_at, last_at, at, place, file, page, session, cause, called, product, account_id, customer, currency`,
+			first_at, last_at, at, place, file, session, cause, called, product, account_id, customer, currency`,
 		Order: []string{"number", "place"},
 		Paths: map[string]string{"usageDate": "last_at", "ratedProductUsage.productRef.id": "product", "relatedParty.id": "customer", "externalId": "session"},
 		Find:  findUsage,
@@ -102,17 +102,25 @@ func findUsage(id string, first int) (string, []any) {
 
 var services = [...]string{"other", "data", "voice", "sms", "mms", "broadband", "content"}
 
+// scanUsage reads a row. What a record of a file says is filled in by openUsages.
 func scanUsage(r store.Rows) (*Usage, error) {
-	var s usageSeen
+	u := &Usage{}
+	s := &u.row
 	err := r.Scan(&s.number, &s.account, &s.service, &s.part, &s.group, &s.tariff, &s.rate, &s.seconds, &s.octets, &s.in, &s.out, &s.events, &s.money,
-		&s.network, &s.first, &s.last, &s.at, &s.place, &s.file, &s.page, &s.session, &s.cause, &s.called, &s.product, &s.id, &s.customer, &s.currency)
-	id, position := strconv.FormatInt(s.number, 10), int64(0)
-	if err == nil && s.file > 0 {
-		id += "." + strconv.FormatInt(s.place, 10)
-		position, err = s.open()
+		&s.network, &s.first, &s.last, &s.at, &s.place, &s.file, &s.session, &s.cause, &s.called, &s.product, &s.id, &s.customer, &s.currency)
+	u.ID = strconv.FormatInt(s.number, 10)
+	if s.file > 0 {
+		u.ID += "." + strconv.FormatInt(s.place, 10)
+		return u, err
 	}
-	u := &Usage{Status: "rated", UsageDate: store.Instant(s.last), UsageType: "other", ExternalID: s.session, row: s}
-	u.ID = id
+	u.show(0)
+	return u, err
+}
+
+// show makes a record of what its row says. position: of one of a file, in it.
+func (u *Usage) show(position int64) {
+	s := &u.row
+	u.Status, u.UsageDate, u.UsageType, u.ExternalID = "rated", store.Instant(s.last), "other", s.session
 	if int(s.service) < len(services) {
 		u.UsageType = services[s.service]
 	}
@@ -133,7 +141,6 @@ func scanUsage(r store.Rows) (*Usage, error) {
 	if s.customer != "" {
 		u.RelatedParty = []tmf.RelatedParty{{ID: s.customer, Role: "customer", ReferredType: "Customer"}}
 	}
-	return u, err
 }
 
 // networkCode writes MCC * 1000 + MNC.
@@ -150,6 +157,9 @@ func networkCode(n int64) string {
 // completeUsage adds what the tariffs say of it.
 func completeUsage(tx *store.Tx, page []*Usage) error {
 	r, err := roomOf(tx)
+	if err == nil {
+		err = openUsages(tx, page)
+	}
 	if err != nil {
 		return err
 	}
