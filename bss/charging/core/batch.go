@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -25,8 +26,8 @@ type Posts struct {
 	// Before says that a use of the i-th record was charged before, when its file was
 	// interrupted; nil: none was.
 	Before func(i, part int) bool
-	// Refused is told each use that is not charged, and why: Busy if nothing was
-	// decided and it is to be handed over again. A shard is locked meanwhile.
+	// Refused is told each use of which nothing is charged, and why: Busy if nothing
+	// was decided and it is to be handed over again. A shard is locked meanwhile.
 	Refused func(i, part int, why credit.Result)
 	// Done is told when what was decided is durable, or with ErrLost that it may not be.
 	Done func(error)
@@ -257,6 +258,33 @@ func (p *posting) chargeUse(t *turn, r *credit.Request, part int, place uint64) 
 	t.op(opPost)
 	t.log = putPosted(t.log, x)
 	return res
+}
+
+// affords says that n units can be paid for, before any is taken: use of a file is
+// charged as a whole, or not at all.
+func (t *turn) affords(gi int, rt rate, n uint64) bool {
+	if rt.Zero {
+		return true
+	}
+	if _, err := t.price(gi, rt, n); err == nil && t.main() >= 0 {
+		return true
+	}
+	money, err := t.price(gi, rt, n-t.covered(rt, n))
+	return err == nil && t.canPay(rt, money)
+}
+
+// covered is how many of n units buckets of units would pay for.
+func (t *turn) covered(rt rate, n uint64) uint64 {
+	if rt.unit() == Money { // a sum is what is priced, not what is drawn
+		return 0
+	}
+	all := int64(min(n, math.MaxInt64))
+	rest, room := all, t.room(rt)
+	t.eligible(rt.unit(), rt.class)
+	for _, b := range t.order {
+		rest -= room.take(t, b, max(0, min(t.a.Buckets[b].free(), rest, room.of(t, b))))
+	}
+	return uint64(all - rest)
 }
 
 // less is what was added since.

@@ -203,6 +203,10 @@ func (t *turn) settle(gi int, r *credit.Request, u *credit.Unit, x *credit.Used)
 	if !ok && totals != (Totals{}) && !rt.Zero && !beside(rt, u) {
 		return t.unpriced(r, u, &totals)
 	}
+	if r.Face == credit.File && !t.affords(gi, rt, n) { // its case says all of it
+		t.suspend(NoRate, r, u, &totals)
+		return credit.RatingFailed
+	}
 	if rest := t.take(gi, rt, n, at, x.Service, &totals); rest > 0 {
 		t.suspend(NoRate, r, u, &Totals{Total: rest})
 		return credit.RatingFailed
