@@ -186,9 +186,9 @@ type subscribed struct {
 	told    map[string]string
 }
 
-const saveSubscription = `INSERT INTO charging_policy_subscription (tenant, id, account, owner, version, doc, told) VALUES ($1, $2, $3, $4, 1, $5, $6)
+const saveSubscription = `INSERT INTO charging_policy_subscription (tenant, id, account, owner, version, doc, told, expires_at) VALUES ($1, $2, $3, $4, 1, $5, $6, $7)
 	ON CONFLICT (tenant, id) DO UPDATE SET account = excluded.account, owner = excluded.owner, version = charging_policy_subscription.version + 1,
-		doc = excluded.doc, told = excluded.told`
+		doc = excluded.doc, told = excluded.told, expires_at = excluded.expires_at`
 
 // SaveSubscription keeps a subscription of a subscriber, new or changed, who was just
 // told some statuses. What changes from then on is told.
@@ -206,9 +206,10 @@ func (r *Room) SaveSubscription(ctx context.Context, s PolicySubscription, who [
 		return err
 	}
 	return r.DB.Write(ctx, store.Scope{Tenant: l.tenant, Actor: actor}, func(tx *store.Tx) error {
-		if _, err := tx.Exec(saveSubscription, s.ID, l.account, l.owner, string(doc), string(said)); err != nil {
+		if _, err := tx.Exec(saveSubscription, s.ID, l.account, l.owner, string(doc), string(said), micros(s.Expires)); err != nil {
 			return err
 		}
+		tx.Queue("DELETE FROM charging_policy_subscription WHERE tenant = $1 AND expires_at > 0 AND expires_at <= $2", store.Micros(r.now()))
 		return work.Enqueue(tx, PolicyJob, s.ID, nil, time.Time{}) // for what has changed meanwhile
 	})
 }
