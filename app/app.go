@@ -127,7 +127,7 @@ func Schemas() []store.Schema {
 	out := []store.Schema{tmf.Schema(), outbox.Schema(), work.Schema(), access.Schema()}
 	for _, room := range [][]store.Schema{
 		subscription.Schemas, order.Schemas, billing.Schemas, charging.Schemas, communication.Schemas,
-		spec.Schemas, inventory.Schemas, activation.Schemas, aaa.Schemas, fulfilment.Schemas, selfcare.Schemas,
+		spec.Schemas, inventory.Schemas, activation.Schemas, aaa.Schemas, kea.Schemas, fulfilment.Schemas, selfcare.Schemas,
 	} {
 		out = append(out, room...)
 	}
@@ -230,7 +230,7 @@ func (a *App) build(ctx context.Context) (err error) {
 
 // connect prepares what talks to elements; nothing is sent before it is used.
 func (a *App) connect() {
-	o := activation.Options{Log: a.Log, Drivers: map[string]driver.Factory{"osmo-hlr": hlr.New, aaa.Element: a.register.New, "kea-dhcp4": kea.New}}
+	o := activation.Options{Log: a.Log, Drivers: map[string]driver.Factory{"osmo-hlr": hlr.New, aaa.Element: a.register.New, "kea-dhcp4": kea.NewTurns(a.DB, a.Tenant).New}}
 	if a.Sealer != nil {
 		o.Keys = a.Sealer
 	}

@@ -86,7 +86,8 @@ func (g *gate) run(ctx context.Context, probe bool, op func(context.Context, dri
 	g.count.note(err, time.Since(began))
 	var e *driver.Error
 	switch {
-	case err == nil, errors.As(err, &e) && e.Class != driver.Transient && e.Class != driver.Unknown:
+	case errors.As(err, &e) && e.Unsent: // it was not asked
+	case err == nil, e != nil && e.Class != driver.Transient && e.Class != driver.Unknown:
 		v = answered
 	case e != nil && ctx.Err() == nil:
 		v = silent

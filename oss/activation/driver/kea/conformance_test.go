@@ -23,6 +23,8 @@ import (
 
 	edge "tandem/edge/kea"
 	"tandem/edge/peertest"
+	"tandem/kit/store"
+	"tandem/kit/store/storetest"
 	"tandem/oss/activation/driver"
 	"tandem/oss/activation/driver/drivertest"
 	"tandem/oss/activation/driver/kea"
@@ -186,7 +188,7 @@ func startReal(t *testing.T) drivertest.Harness {
 	front := httptest.NewServer(w.handler(s.agent))
 	t.Cleanup(front.Close)
 	return drivertest.Harness{
-		New: kea.New, Endpoint: driver.Endpoint{Address: strings.TrimPrefix(front.URL, "http://")}, Inject: w.inject, Kill: s.kill, Restart: s.start,
+		New: kea.NewTurns(storetest.Open(t, store.SQLite, kea.Schemas...), "northwind").New, Endpoint: driver.Endpoint{Address: strings.TrimPrefix(front.URL, "http://")}, Inject: w.inject, Kill: s.kill, Restart: s.start,
 		Full: full,
 		Changed: func(d driver.Desired) driver.Desired {
 			d.Attributes = map[string]string{"login": d.Attributes["login"] + "-moved"}

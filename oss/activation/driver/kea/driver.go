@@ -24,21 +24,22 @@ const (
 type Driver struct {
 	end    driver.Endpoint
 	client *kea.Client
-	turn   chan struct{} // who changes the configuration
+	turns  *Turns
 	under  sync.WaitGroup
 	mu     sync.Mutex
 	closed bool
+
+	here chan struct{} // who of this node waits for the turn, or has it
 }
 
 var _ driver.Driver = (*Driver)(nil)
 
-// New makes a driver; it connects to the control agent when it is first used.
-func New(end driver.Endpoint) (driver.Driver, error) {
+func newDriver(turns *Turns, end driver.Endpoint) (driver.Driver, error) {
 	if end.Address == "" {
 		return nil, invalid("The DHCP server has no address of its control agent")
 	}
 	end.Patience = cmp.Or(max(end.Patience, 0), defaultPatience)
-	return &Driver{end: end, client: kea.New(end.Address, cmp.Or(max(end.Connections, 0), 4)), turn: make(chan struct{}, 1)}, nil
+	return &Driver{end: end, turns: turns, client: kea.New(end.Address, cmp.Or(max(end.Connections, 0), 4)), here: make(chan struct{}, 1)}, nil
 }
 
 // Close waits for operations under way and ends the connections.
@@ -79,13 +80,28 @@ func (d *Driver) Ensure(ctx context.Context, want driver.Desired) (driver.Observ
 	}
 	defer d.under.Done()
 	select {
-	case d.turn <- struct{}{}:
-		defer func() { <-d.turn }()
+	case d.here <- struct{}{}:
+		defer func() { <-d.here }()
 	case <-ctx.Done():
-		return driver.Observed{}, d.fail(driver.Transient, ctx.Err())
+		return driver.Observed{}, d.notOurTurn(ctx.Err())
 	}
+	mine, now, err := d.turns.take(ctx, d.end.Address)
+	if err != nil {
+		return driver.Observed{}, d.notOurTurn(err)
+	}
+	defer now.end(ctx)
+	return d.make(mine, now, want.Key, t)
+}
+
+// notOurTurn reports a server that was not asked.
+func (d *Driver) notOurTurn(err error) error {
+	return &driver.Error{Class: driver.Transient, Reason: "The DHCP server behind " + d.end.Address + " is being changed; it is not yet this node's turn", Unsent: true, Err: err}
+}
+
+// make changes the configuration until it is read to be as desired, and is on the server's disk.
+func (d *Driver) make(ctx context.Context, now *turn, key string, t target) (driver.Observed, error) {
 	var failed error
-	unsure := false // a change was sent, and the configuration has not been read since
+	unsure := false // a change was sent that has not been read, or is not known to be on the disk
 	for range rounds {
 		c, err := d.read(ctx)
 		if err != nil {
@@ -99,11 +115,15 @@ func (d *Driver) Ensure(ctx context.Context, want driver.Desired) (driver.Observ
 		switch {
 		case err != nil:
 			return driver.Observed{}, err
-		case t.met(have):
-			return observed(want.Key, have), nil
+		case t.met(have) && now.written:
+			return observed(key, have), nil
 		}
 		unsure = true
-		if failed = d.change(ctx, &c, t); failed == nil {
+		if t.met(have) { // by a change that is not known to be on the disk: ours, or of a node that died
+			failed = d.write(ctx, now)
+			continue
+		}
+		if failed = d.change(ctx, now, &c, t); failed == nil {
 			continue
 		}
 		var no *kea.Refused
@@ -134,7 +154,7 @@ func (d *Driver) read(ctx context.Context) (c configuration, err error) {
 }
 
 // change sets the configuration with the reservation as it shall be, and has the server keep it over a restart.
-func (d *Driver) change(ctx context.Context, c *configuration, t target) error {
+func (d *Driver) change(ctx context.Context, now *turn, c *configuration, t target) error {
 	login := ""
 	if !t.absent {
 		login = *t.login
@@ -143,18 +163,26 @@ func (d *Driver) change(ctx context.Context, c *configuration, t target) error {
 	if err != nil {
 		return err
 	}
-	for _, step := range []struct {
-		command   string
-		arguments any
-	}{{"config-set", doc}, {"config-write", nil}} {
-		once, cancel := context.WithTimeout(ctx, d.end.Patience)
-		_, err := d.client.Do(once, step.command, step.arguments)
-		cancel()
-		if err != nil {
-			return err
-		}
+	now.written = false // the server may do it without an answer
+	if err := d.do(ctx, "config-set", doc); err != nil {
+		return err
 	}
-	return nil
+	return d.write(ctx, now)
+}
+
+// write has the server keep what it has in memory over a restart.
+func (d *Driver) write(ctx context.Context, now *turn) error {
+	err := d.do(ctx, "config-write", nil)
+	now.written = err == nil
+	return err
+}
+
+// do has the server do a command whose answer says no more than that.
+func (d *Driver) do(ctx context.Context, command string, arguments any) error {
+	ctx, cancel := context.WithTimeout(ctx, d.end.Patience)
+	defer cancel()
+	_, err := d.client.Do(ctx, command, arguments)
+	return err
 }
 
 // subnetOf is the subnet an address belongs to, -1 if there is none.
@@ -303,7 +331,11 @@ func conflict(reason string, args ...any) error {
 // fail reports a server that could not be spoken to.
 func (d *Driver) fail(c driver.Class, err error) error {
 	reason := "The DHCP server behind %s cannot be reached"
-	if c == driver.Unknown {
+	var no *kea.Refused
+	switch {
+	case errors.As(err, &no) && no.Command == "config-write":
+		c, reason = driver.Transient, "The DHCP server behind %s has the change, but cannot write it to its disk"
+	case c == driver.Unknown:
 		reason = "The DHCP server behind %s did not say whether it did the change"
 	}
 	if err == nil {
