@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -139,7 +140,12 @@ func (a *App) startRADIUS() (err error) {
 		return fmt.Errorf("radius: %w", errors.Join(err, a.radius.Close()))
 	}
 	a.broadband.Start(back)
+	ctx, cancel := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() { a.register.Watch(ctx, a.Log) })
 	a.push(func() {
+		cancel()
+		watching.Wait()
 		if err := errors.Join(back.Close(), a.radius.Close()); err != nil {
 			a.Log.Warn("radius", "error", err)
 		}

@@ -59,7 +59,8 @@ var errTaken = errors.New("radius: the address belongs to another login")
 
 // Register is the logins in the store, of one host.
 type Register struct {
-	// Changed is told the name of a login that was changed or removed; it must not block. nil: nobody is.
+	// Changed is told the name of a login that was changed or removed, by this node or, while it Watches, by another; it must not
+	// block. nil: nobody is.
 	Changed func(name string)
 
 	db    *store.DB
@@ -112,8 +113,8 @@ func (r *Register) put(ctx context.Context, u User, password *string) error {
 		return err
 	}
 	err = r.db.Write(ctx, r.scope, func(tx *store.Tx) error {
+		r.note(tx, u.Name)
 		_, err := tx.Exec(putUser, u.Name, u.Attributes["ipv4"], string(doc), sealed, store.Micros(tx.Now()))
-		tx.OnCommit(func() { r.changed(u.Name) })
 		return err
 	})
 	if store.IsUnique(err, "ipv4") {
@@ -124,10 +125,17 @@ func (r *Register) put(ctx context.Context, u User, password *string) error {
 
 func (r *Register) remove(ctx context.Context, name string) error {
 	return r.db.Write(ctx, r.scope, func(tx *store.Tx) error {
+		r.note(tx, name)
 		_, err := tx.Exec("DELETE FROM radius_user WHERE tenant = $1 AND name = $2", name)
-		tx.OnCommit(func() { r.changed(name) })
 		return err
 	})
+}
+
+// note has all nodes hear of a change: this one at once, the others by the log.
+func (r *Register) note(tx *store.Tx, name string) {
+	tx.Append()
+	tx.Queue("INSERT INTO radius_change (tenant, name, at) VALUES ($1, $2, $3)", name, store.Micros(tx.Now()))
+	tx.OnCommit(func() { r.changed(name) })
 }
 
 func (r *Register) changed(name string) {
