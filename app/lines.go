@@ -15,13 +15,16 @@ import (
 )
 
 // Fixed lines: what a brand begins with, and the password that a customer puts into
-// his router. Who asks for a password is written down.
+// his router; customer care may read it, and who asks is written down. A new one comes
+// with a modify order that raises the characteristic passwordIssue of the line.
 //
 //	POST /tandem-api/setup/v1/broadband
 //	GET  /tandem-api/broadband/v1/login/{login}   {"login": "...", "password": "..."}
 const (
 	setupLines = "/tandem-api/setup/v1/broadband"
 	loginRoute = "/tandem-api/broadband/v1/login/{login}"
+
+	broadbandAPI = "BROADBAND" // what a permission names
 )
 
 // login is a login on the wire.
@@ -57,7 +60,7 @@ func (a *App) loginOf(r *http.Request) (l login, err error) {
 	if err != nil {
 		return l, err
 	}
-	if !caller.Allow("broadband", "login", tmf.VerbRead) {
+	if !caller.Allow(broadbandAPI, "login", tmf.VerbRead) {
 		return l, fault.Denied("notAllowed", "You may not read passwords of logins; ask your administrator for the permission")
 	}
 	l.Login = r.PathValue("login")

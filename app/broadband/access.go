@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,7 +47,8 @@ type Access struct {
 	mu       sync.Mutex
 	sessions map[name]*live
 	users    map[string]map[name]*live
-	busy     map[string]bool   // users that are being looked at; true: once more
+	busy     map[string]*place // users that are being looked at
+	places   map[string]int    // how many of them have a session on a gateway
 	watched  map[string]*watch // users to be looked at again without being told to
 	closed   bool
 	stop     chan struct{}
@@ -64,15 +66,21 @@ type live struct {
 	class string // what it was told
 }
 
+// place is what a user has while he is looked at.
+type place struct {
+	gateways []string // that may be told something
+	again    bool     // look once more
+}
+
 // New is an access server that nobody asks yet.
 func New(c Config) *Access {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	return &Access{Config: c, sessions: map[name]*live{}, users: map[string]map[name]*live{}, busy: map[string]bool{}, watched: map[string]*watch{}, stop: make(chan struct{})}
+	return &Access{Config: c, sessions: map[name]*live{}, users: map[string]map[name]*live{}, busy: map[string]*place{}, places: map[string]int{}, watched: map[string]*watch{}, stop: make(chan struct{})}
 }
 
-// tick is how soon a session that was slowed notices that there is something again.
+// tick is how often those are looked for whose turn has come.
 const tick = 250 * time.Millisecond
 
 // Start gives it the way back to the gateways.
@@ -190,35 +198,76 @@ func (a *Access) Look(user string) {
 	if a.closed || len(a.users[user]) == 0 || a.way.Load() == nil {
 		return
 	}
-	if _, under := a.busy[user]; under {
-		a.busy[user] = true
+	if p := a.busy[user]; p != nil {
+		p.again = true
 		return
 	}
-	if len(a.busy) >= mostAtOnce { // the tick comes back to it
-		a.watched[user] = &watch{}
+	gateways, free := a.free(user)
+	if !free { // the tick comes back to it
+		a.due(user)
 		return
 	}
-	a.busy[user] = false
+	for _, g := range gateways {
+		a.places[g]++
+	}
+	a.busy[user] = &place{gateways: gateways}
 	a.under.Go(func() { a.look(user) })
 }
 
-const mostAtOnce = 256 // users looked at
+const (
+	mostAtOnce    = 256 // users looked at
+	mostAtGateway = 32  // of them: one that is silent holds a place for many seconds, and others must not wait for it
+)
+
+// free says whether there is a place to look at a user, and which gateways he has sessions on; the caller holds mu.
+func (a *Access) free(user string) (gateways []string, ok bool) {
+	ok = len(a.busy) < mostAtOnce
+	for s := range a.users[user] {
+		if !slices.Contains(gateways, s.peer) {
+			gateways = append(gateways, s.peer)
+			ok = ok && a.places[s.peer] < mostAtGateway
+		}
+	}
+	return gateways, ok
+}
+
+// due has a user looked at with the next tick; the caller holds mu.
+func (a *Access) due(user string) {
+	if w := a.watched[user]; w != nil {
+		w.due = time.Time{}
+		return
+	}
+	a.watched[user] = &watch{}
+}
 
 func (a *Access) look(user string) {
 	for {
 		a.settle(user)
-		a.mu.Lock()
-		again := a.busy[user] && !a.closed
-		if !again {
-			delete(a.busy, user)
-			a.mu.Unlock()
+		if !a.again(user) {
 			return
 		}
-		a.busy[user] = false
-		a.mu.Unlock()
 	}
 }
 
+// again says that a user is to be looked at once more; else his place is free.
+func (a *Access) again(user string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.busy[user]
+	if p.again && !a.closed {
+		p.again = false
+		return true
+	}
+	delete(a.busy, user)
+	for _, g := range p.gateways {
+		if a.places[g]--; a.places[g] == 0 {
+			delete(a.places, g)
+		}
+	}
+	return false
+}
+
+// lookAtWatched looks at those whose turn has come and for whom there is a place.
 func (a *Access) lookAtWatched() {
 	now := time.Now()
 	var due []string
@@ -227,8 +276,11 @@ func (a *Access) lookAtWatched() {
 		switch {
 		case len(a.users[u]) == 0:
 			delete(a.watched, u)
-		case !now.Before(w.due):
-			due = append(due, u)
+		case now.Before(w.due), a.busy[u] != nil: // a look that ends says when the next one is
+		default:
+			if _, ok := a.free(u); ok {
+				due = append(due, u)
+			}
 		}
 	}
 	a.mu.Unlock()
@@ -243,27 +295,32 @@ type watch struct {
 	wait time.Duration
 }
 
-// longest is the longest wait for a gateway that does not do what it is told.
-const longest = time.Minute
+// The longest waits: for a gateway that does not do what it is told, and for something to be left again. That is only a safeguard,
+// since charging says so to the node that holds the account (Reauthorise).
+const (
+	longest     = time.Minute
+	longestSlow = 30 * time.Second
+)
 
-// watch has a user looked at again: soon, or after waits that grow if something failed.
-func (a *Access) watch(user string, soon, failed bool) {
+// watch has a user looked at again if he is slowed or something failed, after waits that grow as long as that is so.
+func (a *Access) watch(user string, slowed, failed bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !soon && !failed || len(a.users[user]) == 0 {
+	if !slowed && !failed || len(a.users[user]) == 0 {
 		delete(a.watched, user)
 		return
 	}
-	w := &watch{}
-	if was := a.watched[user]; was != nil && failed {
-		w.wait = was.wait
+	most := longestSlow
+	if failed {
+		most = longest
 	}
-	w.wait = min(max(2*w.wait, tick), longest)
-	if !failed {
-		w.wait = 0
+	w := a.watched[user]
+	if w == nil {
+		w = &watch{}
+		a.watched[user] = w
 	}
-	w.due = time.Now().Add(max(w.wait, tick))
-	a.watched[user] = w
+	w.wait = min(max(2*w.wait, tick), most)
+	w.due = time.Now().Add(w.wait)
 }
 
 // settle tells each session of a user what it should be told now.
@@ -315,7 +372,7 @@ func (a *Access) tell(s live, v verdict, done func(settled bool)) {
 	switch {
 	case v.level != out && s.class == now:
 		done(true)
-	case v.level == out, was.address != v.profile.Address.String():
+	case v.level == out, was.address != v.address():
 		a.disconnect(d, s, done)
 	default:
 		d.Change([]byte(s.id), []byte(s.back), &v.profile, func(t radius.Told) {

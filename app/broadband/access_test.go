@@ -42,7 +42,40 @@ type nas struct {
 	heard   chan string
 	mu      sync.Mutex
 	changes credit.Outcome
-	ends    []credit.Outcome // one after the other; then accepted
+	ends    []credit.Outcome    // one after the other; then accepted
+	silent  []func(radius.Told) // what was not answered, of sessions whose name says so
+	loud    bool
+}
+
+// mute begins the name of a session whose gateway does not answer until it speaks.
+const mute = "mute-"
+
+// keepsSilent says that a session is of a gateway that answers later.
+func (n *nas) keepsSilent(session []byte, done func(radius.Told)) bool {
+	if !strings.HasPrefix(string(session), mute) {
+		return false
+	}
+	n.mu.Lock()
+	loud := n.loud
+	if !loud {
+		n.silent = append(n.silent, done)
+	}
+	n.mu.Unlock()
+	if loud {
+		done(radius.Told{Outcome: credit.Accepted})
+	}
+	return true
+}
+
+// speaks answers all that was not answered, and from now on at once.
+func (n *nas) speaks() {
+	n.mu.Lock()
+	list := n.silent
+	n.silent, n.loud = nil, true
+	n.mu.Unlock()
+	for _, done := range list {
+		done(radius.Told{Outcome: credit.Accepted})
+	}
 }
 
 func (n *nas) Change(session, _ []byte, p *radius.Profile, done func(radius.Told)) {
@@ -54,6 +87,9 @@ func (n *nas) Change(session, _ []byte, p *radius.Profile, done func(radius.Told
 }
 
 func (n *nas) Disconnect(session, _ []byte, done func(radius.Told)) {
+	if n.keepsSilent(session, done) {
+		return
+	}
 	n.mu.Lock()
 	o := credit.Accepted
 	if len(n.ends) > 0 {
@@ -81,7 +117,8 @@ type bench struct {
 	*Access
 	*purse
 	*nas
-	lines driver.Driver
+	lines   driver.Driver
+	address netip.Addr // of the line
 }
 
 const user = "line-1"
@@ -92,7 +129,7 @@ func newBench(t *testing.T, db *store.DB) *bench {
 		t.Fatal(err)
 	}
 	r := register.NewRegister(db, "northwind", sealer)
-	b := &bench{purse: &purse{}, nas: &nas{heard: make(chan string, 100)}}
+	b := &bench{purse: &purse{}, nas: &nas{heard: make(chan string, 100)}, address: netip.MustParseAddr("100.64.0.1")}
 	if b.lines, err = r.New(driver.Endpoint{}); err != nil {
 		t.Fatal(err)
 	}
@@ -118,8 +155,12 @@ func (b *bench) report(kind credit.Kind, level string) {
 	if level == slow {
 		down, up = 1_000_000, 500_000
 	}
-	v := verdict{level: level, profile: radius.Profile{Up: up, Down: down, Address: netip.MustParseAddr("100.64.0.1")}}
-	b.Reported(&credit.Call{Request: credit.Request{Kind: kind, Peer: []byte("bng-1"), Session: []byte("s"), Return: []byte{4, 127, 0, 0, 1}, Class: []byte(v.class()),
+	v := verdict{level: level, profile: radius.Profile{Up: up, Down: down, Address: b.address}}
+	b.session(kind, "bng-1", "s", user, v.class())
+}
+
+func (b *bench) session(kind credit.Kind, gateway, id, user, class string) {
+	b.Reported(&credit.Call{Request: credit.Request{Kind: kind, Peer: []byte(gateway), Session: []byte(id), Return: []byte{4, 127, 0, 0, 1}, Class: []byte(class),
 		Subscribers: []credit.Subscriber{{Type: credit.Private, ID: []byte(user)}}}})
 }
 
@@ -176,9 +217,71 @@ func TestASessionIsWhatItShouldBe(t *testing.T) {
 	})
 }
 
+func TestALineWithoutAnAddressOfItsOwn(t *testing.T) {
+	storetest.Each(t, register.Schemas, func(t *testing.T, db *store.DB) {
+		b := newBench(t, db)
+		b.has(t, map[string]string{"ipv4": ""})
+		b.address = netip.Addr{}
+		b.purse.set(true)
+		b.report(credit.Update, full)
+		b.hears(t, slowChange)
+		b.has(t, map[string]string{"ipv4": "100.64.0.2"})
+		b.hears(t, "end s")
+	})
+}
+
+// Who is slowed is looked at less and less while nothing changes, and at once when charging says that there is more.
+func TestWaitsOfWhoIsSlowed(t *testing.T) {
+	storetest.Each(t, register.Schemas, func(t *testing.T, db *store.DB) {
+		b := newBench(t, db)
+		b.purse.set(true)
+		b.report(credit.Update, full)
+		b.hears(t, slowChange)
+		for range 10 {
+			b.watch(user, true, false) // as after a look that has changed nothing
+		}
+		b.Access.mu.Lock()
+		wait, due := b.watched[user].wait, time.Until(b.watched[user].due)
+		b.Access.mu.Unlock()
+		if wait != longestSlow || due < longestSlow/2 {
+			t.Errorf("after many looks the next is in %v, and %v were waited for", due, wait)
+		}
+		b.purse.set(false)
+		since := time.Now()
+		b.Reauthorise([]byte("bng-1"), []byte("s"), append([]byte{4, 127, 0, 0, 1, 1, byte(2 + len(user))}, user...), nil, func(o credit.Outcome) {
+			if o != credit.Accepted {
+				t.Errorf("charging is told %v", o)
+			}
+		})
+		b.hears(t, fastChange)
+		if took := time.Since(since); took > longestSlow/3 {
+			t.Errorf("it is lifted after %v", took)
+		}
+	})
+}
+
+// A gateway that is silent keeps nobody of another waiting, however many of its own wait.
+func TestASilentGatewayHasItsOwnPlaces(t *testing.T) {
+	storetest.Each(t, register.Schemas, func(t *testing.T, db *store.DB) {
+		b := newBench(t, db)
+		defer b.speaks()
+		for i := range 2 * mostAtOnce { // none of them is in the register: they are to end
+			b.session(credit.Update, "bng-silent", fmt.Sprint(mute, i), fmt.Sprint("gone-", i), mark+" "+full+" - 0")
+		}
+		b.purse.set(true)
+		b.report(credit.Update, full)
+		b.hears(t, slowChange)
+	})
+}
+
 func TestPasswords(t *testing.T) {
-	one, two := password([]byte("key"), "a"), password([]byte("key"), "b")
-	if one == two || one != password([]byte("key"), "a") || one == password([]byte("other"), "a") || len(one) != 16 || strings.ContainsAny(one, "lo01=") {
-		t.Errorf("%q, %q", one, two)
+	one := password([]byte("key"), "a", "line/1")
+	for _, other := range []string{password([]byte("key"), "b", "line/1"), password([]byte("other"), "a", "line/1"), password([]byte("key"), "a", "line/2"), password([]byte("key"), "a", "next/1")} {
+		if other == one {
+			t.Errorf("%q again", one)
+		}
+	}
+	if one != password([]byte("key"), "a", "line/1") || len(one) != 16 || strings.ContainsAny(one, "lo01=") {
+		t.Errorf("%q", one)
 	}
 }

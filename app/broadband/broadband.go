@@ -54,17 +54,17 @@ func Install(tx *store.Tx) error {
 // Kinds are those of which Install makes resources.
 func Kinds() []tmf.Mounted { return mobile.Kinds() }
 
-// Passwords makes the password of a login out of its name and a key: every node and every run makes the same one, and only the access
-// server keeps it, sealed.
-func Passwords(key []byte) func(login string) (map[string]driver.Secret, error) {
-	return func(login string) (map[string]driver.Secret, error) {
-		return map[string]driver.Secret{"password": driver.NewSecret(password(key, login))}, nil
+// Passwords makes the password of a login out of its name, who has it and a key: every node and every run makes the same one, only the
+// access server keeps it, sealed, and who gets a login that was another's gets another password.
+func Passwords(key []byte) func(login, holder string) (map[string]driver.Secret, error) {
+	return func(login, holder string) (map[string]driver.Secret, error) {
+		return map[string]driver.Secret{"password": driver.NewSecret(password(key, login, holder))}, nil
 	}
 }
 
 // password has 80 bits, in letters and digits that are not mistaken for each other.
-func password(key []byte, login string) string {
+func password(key []byte, login, holder string) string {
 	m := hmac.New(sha256.New, key)
-	m.Write([]byte(login))
+	m.Write([]byte(login + " " + holder)) // a login has no blank
 	return base32.NewEncoding("abcdefghijkmnpqrstuvwxyz23456789").EncodeToString(m.Sum(nil)[:10])
 }

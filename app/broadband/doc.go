@@ -15,11 +15,18 @@
 //	accounting ─────> Reported ─┐   │            └─ charging: barred? something left?
 //	charging ───────> Reauthorise ──┼─> look at a user's sessions ─> CoA, Disconnect
 //	register ───────> Changed ──┘   │
-//	a tick, for who is slowed ──────┘
+//	a timer, for who is slowed ─────┘
 //
 // The verdict of a login is what the register says (oss/activation/driver/radius) and what charging answers to "is there something
 // left?" (credit.Balance). Everything that a session was told is in its Class, which the gateway echoes with each report: a session whose
 // Class is not the one that the verdict has now is told the new profile by CoA; where only an end helps, because the login is out,
 // its address is another or the gateway cannot change a session that must be slowed, by Disconnect. So a node that starts anew knows after
 // one report what each session was told, and a change that was missed is made up for.
+//
+// Who is slowed is looked at when charging says that there is more, and without that after waits that grow to half a minute: charging
+// tells the node that holds the account, which need not be the one that the gateway reports to. A gateway that is silent keeps others
+// waiting no longer than its own places are taken.
+//
+// A password is made of a key, the login, the resource that has the login and a number: whoever gets a login that was somebody else's
+// gets another password, and a modify order that raises the characteristic passwordIssue gives a line a new one.
 package broadband

@@ -38,7 +38,15 @@ func (v *verdict) class() string {
 	p := v.profile
 	p.Address, p.Class = netip.Addr{}, nil
 	sum := sha256.Sum256(strconv.AppendUint(strconv.AppendUint([]byte(p.Filter+"\x00"), p.Up, 36), p.Down, 36))
-	return strings.Join([]string{mark, v.level, v.profile.Address.String(), hex.EncodeToString(sum[:6])}, " ")
+	return strings.Join([]string{mark, v.level, v.address(), hex.EncodeToString(sum[:6])}, " ")
+}
+
+// address is the line's own as it is written in a Class: "-" for none, since a Class has no blank within its parts.
+func (v *verdict) address() string {
+	if !v.profile.Address.IsValid() {
+		return "-"
+	}
+	return v.profile.Address.String()
 }
 
 // told is a Class read back.

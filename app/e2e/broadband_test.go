@@ -143,6 +143,47 @@ func (f *fixed) agrees() {
 
 var lab = []app.RADIUSNAS{{Name: "lab", Address: "127.0.0.0/8", Secret: nasSecret}}
 
+// passwords are those of a line: care reads it, an order renews it, and who has the login next gets another. The line ends.
+func (f *fixed) passwords(l line) {
+	f.t.Helper()
+	token := func(role string) owner {
+		return f.owner(must[struct {
+			Token string `json:"token"`
+		}](f.operator, http.MethodPost, "/access/v1/tokens", map[string]any{"id": role, "roles": []string{role}}).Token)
+	}
+	var read struct {
+		Login    string `json:"login"`
+		Password string `json:"password"`
+	}
+	token("agent").must(f.t, http.MethodGet, "/tandem-api/broadband/v1/login/"+l.login, nil, &read)
+	if read.Password != l.password {
+		f.t.Errorf("customer care reads %q", read)
+	}
+	token("dealer").refused(f.t, http.StatusForbidden, "notAllowed", http.MethodGet, "/tandem-api/broadband/v1/login/"+l.login, nil)
+	f.through(modify(l.ID, "", tmf.Characteristic{Name: "passwordIssue", Value: []byte("2")}))
+	renewed := f.password(l.login)
+	if renewed == l.password {
+		f.t.Error("the password is not renewed")
+	}
+	f.wants(f.logsIn(l, l.password), "Received Access-Reject")
+	f.wants(f.logsIn(l, renewed), "Received Access-Accept")
+	f.through(end(l.ID))
+	f.wants(f.logsIn(l, renewed), "Received Access-Reject")
+	f.write(brand, func(tx *store.Tx) error { // its rest is over
+		_, err := tx.Exec("UPDATE inventory_number SET state = 'available', until = 0 WHERE tenant = $1 AND kind = 'login' AND value = $2", l.login)
+		return err
+	})
+	next := f.sells(broadband.Flat100)
+	if next.login != l.login || next.password == l.password || next.password == renewed {
+		f.t.Errorf("whoever has %s after %s has a password of his", next.login, l.login)
+	}
+	for _, former := range []string{l.password, renewed} {
+		f.wants(f.logsIn(next, former), "Received Access-Reject")
+	}
+	f.wants(f.logsIn(next, next.password), "Received Access-Accept")
+	f.through(end(next.ID))
+}
+
 // A line is sold, logs in with its address and speed, is accounted, throttled when nothing is left, suspended and ended.
 func TestBroadbandIsSold(t *testing.T) {
 	for _, engine := range engines {
@@ -178,8 +219,7 @@ func TestBroadbandIsSold(t *testing.T) {
 			f.wants(f.logsIn(l, l.password), "Received Access-Reject", "This line is suspended")
 			f.through(modify(l.ID, subscription.Active))
 			f.await("the line to work again", func() bool { return strings.Contains(f.logsIn(l, l.password), "Received Access-Accept") })
-			f.through(end(l.ID))
-			f.wants(f.logsIn(l, l.password), "Received Access-Reject")
+			f.passwords(l)
 			f.proves()
 		})
 	}

@@ -45,20 +45,20 @@ type Engine struct {
 	db       *store.DB
 	elements Elements
 	keys     Opener
-	made     map[string]func(key string) (map[string]driver.Secret, error)
+	made     map[string]func(key, holder string) (map[string]driver.Secret, error)
 	log      *slog.Logger
 }
 
 // Make says how the secrets of entries of a type are made that no card of the stock
-// has: from the key that the element knows the entry by. It is called before the
-// runner starts.
-func (e *Engine) Make(typ string, secrets func(key string) (map[string]driver.Secret, error)) {
+// has: from the key that the element knows the entry by, and from who has it, which
+// nobody has who had the key before. It is called before the runner starts.
+func (e *Engine) Make(typ string, secrets func(key, holder string) (map[string]driver.Secret, error)) {
 	e.made[typ] = secrets
 }
 
 // NewEngine prepares the engine and gives its jobs to the runner.
 func NewEngine(db *store.DB, runner *work.Runner, elements Elements, keys Opener, log *slog.Logger, concurrency int) *Engine {
-	e := &Engine{db: db, elements: elements, keys: keys, log: log, made: map[string]func(string) (map[string]driver.Secret, error){}}
+	e := &Engine{db: db, elements: elements, keys: keys, log: log, made: map[string]func(string, string) (map[string]driver.Secret, error){}}
 	runner.Handle(taskJob, work.Options{Concurrency: concurrency, MaxAttempts: maxAttempts}, e.run)
 	runner.Handle(startJob, work.Options{Concurrency: 1, MaxAttempts: maxAttempts}, e.start)
 	runner.Handle(dateJob, work.Options{Concurrency: 1, MaxAttempts: maxAttempts}, e.dateReached)
@@ -150,7 +150,7 @@ func (e *Engine) secretsOf(tx *store.Tx, in Intent) (map[string]driver.Secret, e
 		return nil, nil
 	}
 	if secrets := e.made[in.Type]; secrets != nil {
-		return secrets(in.Key)
+		return secrets(in.Key, in.Keys)
 	}
 	if in.Keys == "" {
 		return nil, nil

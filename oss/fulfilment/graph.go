@@ -131,13 +131,14 @@ func graphOf(root *spec.Node, current *Graph, newID func() string) *Graph {
 type elementKind struct {
 	key     string // identifies it on the element
 	secrets string // leads to its keys: a SIM card's ICCID
+	made    bool   // its keys are made for the part that has it, and made anew when the value of secrets changes
 	unique  string // no two on one element have the same
 }
 
 // elementKinds are the resources that live on network elements.
 var elementKinds = map[string]elementKind{
 	driver.HLRSubscriber:   {key: "imsi", secrets: "iccid", unique: "msisdn"},
-	driver.RADIUSUser:      {key: "login", unique: "ipv4"},
+	driver.RADIUSUser:      {key: "login", secrets: "passwordIssue", made: true, unique: "ipv4"},
 	driver.DHCPReservation: {key: "ipv4", unique: "login"},
 }
 
@@ -164,7 +165,7 @@ func (p *Part) entry() *Part {
 }
 
 // Intent is what an element must be made to hold. It carries no secrets: Keys
-// names the SIM card whose keys are put in at the last moment.
+// names the SIM card whose keys are put in at the last moment, or for whom they are made.
 type Intent struct {
 	Element    string            `json:"element"`
 	Type       string            `json:"type"`
@@ -178,6 +179,9 @@ type Intent struct {
 func (p *Part) intent() Intent {
 	typ, k, _ := p.onElement()
 	in := Intent{Element: p.value("element"), Type: typ, Key: p.value(k.key), Keys: p.value(k.secrets), Attributes: map[string]string{}}
+	if k.made {
+		in.Keys = p.ID + "/" + in.Keys
+	}
 	for _, a := range driver.Types[typ].Attributes {
 		if v := p.value(a); v != "" {
 			in.Attributes[a] = v
