@@ -29,7 +29,7 @@ func (a *App) routes() http.Handler {
 	mux.Handle("GET "+loginRoute, a.admitted(http.HandlerFunc(a.getLogin)))
 	a.elementRoutes(mux)
 	a.mediator.Routes(mux, a.authenticate, a.admitted)
-	(&selfcare.Server{DB: a.DB, Guard: a.Guard, Admit: a.API.Admit}).Routes(mux)
+	(&selfcare.Server{DB: a.DB, Guard: a.Guard, Admit: a.API.Admit, Rate: a.Rate}).Routes(mux)
 	mux.Handle("/access/", a.admitted(a.Guard.Handler()))
 	mux.Handle("/transfer/", a.admitted(transfer.Handler(filepath.Join(a.Data, "transfer"), a.fetcher)))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, "alive") })

@@ -15,6 +15,8 @@
 //     customers' tokens are not the same sort of thing, and no role is given to one.
 //   - What a token shows and changes belongs to its customer. What belongs to somebody
 //     else is not there.
+//   - Customers have a rate of their own: what they ask for is not counted against the
+//     tenant's people and systems, and one customer has a small part of it.
 //   - Of a token only the SHA-256 is kept. One that is made anew leaves the others
 //     valid; all of a customer's can be ended.
 package selfcare

@@ -18,7 +18,10 @@ const maxBody = 16 << 10 // octets
 type Server struct {
 	DB    *store.DB
 	Guard *access.Guard
-	Admit func(w http.ResponseWriter, tenant string) error // counts a request against the tenant's rate
+	Admit func(w http.ResponseWriter, tenant string) error // counts a request of staff against the tenant's rate
+	Rate  float64                                          // requests a second of all customers of a tenant; 0: no limit
+
+	rates rates
 }
 
 // TokenRoute is where staff make and end customers' tokens.
@@ -43,7 +46,7 @@ func (s *Server) served(fn func(c caller, w http.ResponseWriter, r *http.Request
 		w.Header().Set("Cache-Control", "no-store")
 		c, err := s.authenticate(r)
 		if err == nil {
-			err = s.Admit(w, c.tenant)
+			err = s.rates.admit(w, c, s.Rate)
 		}
 		if err == nil {
 			err = fn(c, w, r)

@@ -60,6 +60,9 @@ func Issue(tx *store.Tx, customer string) (Token, error) {
 		return Token{}, err
 	}
 	t := Token{ID: tmf.NewID(), Token: prefix + hex.EncodeToString(random), Customer: customer, ExpiresAt: tx.Now().Add(tokenLife)}
+	// A hundred that are over go with each that is made: there are never many more.
+	tx.Queue(`DELETE FROM selfcare_token WHERE tenant = $1 AND id IN
+		(SELECT id FROM selfcare_token WHERE tenant = $1 AND expires_at <= $2 LIMIT 100`+tx.Dialect().SkipLocked()+`)`, store.Micros(tx.Now()))
 	tx.Insert("INSERT INTO selfcare_token (tenant, id, customer, sum, expires_at, created_at, created_by)",
 		t.ID, t.Customer, digest(t.Token), store.Micros(t.ExpiresAt), store.Micros(tx.Now()), tx.Actor())
 	return t, access.Audit(tx, "selfcare.token", "Customer:"+customer, nil, map[string]string{"token": t.ID})
