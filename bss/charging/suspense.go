@@ -108,14 +108,8 @@ func handOver(tx *store.Tx, found []suspended) error {
 		}
 		tx.Queue("UPDATE charging_suspense SET state = 'recycled' WHERE tenant = $1 AND number = $2", s.number)
 	}
-	if len(found) == 0 {
-		return nil
-	}
-	_, err := tx.Exec("DELETE FROM charging_reported WHERE tenant = $1 AND seen_at < $2", store.Micros(tx.Now().Add(-keepReported)))
-	return err
+	return nil
 }
-
-const keepReported = 30 * 24 * time.Hour // counters of sessions of nobody
 
 func handOverOne(tx *store.Tx, s *suspended) error {
 	var l core.Lost
@@ -125,14 +119,13 @@ func handOverOne(tx *store.Tx, s *suspended) error {
 	if l.Face == credit.File {
 		return nil
 	}
-	digest := int64(xxhash.Sum64String(fmt.Sprint(s.place, s.doc)))
+	same := fmt.Sprint(s.place, s.doc)
+	if l.Face == credit.RADIUS { // the engine has told what is reported again: what is the same has been used twice
+		same = fmt.Sprint(s.shard, s.record, same)
+	}
+	digest := int64(xxhash.Sum64String(same))
 	if l.At == 0 {
 		l.At = s.at // the client did not say when
-	}
-	if l.Face == credit.RADIUS && (l.Reason == core.NoSubscriber || l.Reason == core.NoSession) {
-		if news, err := sinceLast(tx, &l); err != nil || !news {
-			return err
-		}
 	}
 	doc := lostDoc(&l)
 	body, err := marshal(&doc)
@@ -165,37 +158,6 @@ func keepCase(tx *store.Tx, s *suspended, l *core.Lost, doc string, digest int64
 		}
 	}
 	return fmt.Errorf("charging: record %d of shard %d has two uses at place %d", s.record, s.shard, s.place)
-}
-
-const (
-	readReported = "SELECT seconds, octets_in, octets_out, at FROM charging_reported WHERE tenant = $1 AND source = $2 AND session = $3 AND rating_group = $4"
-	keepCounters = `INSERT INTO charging_reported (tenant, source, session, rating_group, seconds, octets_in, octets_out, at, seen_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-		ON CONFLICT (tenant, source, session, rating_group) DO UPDATE SET seconds = excluded.seconds, octets_in = excluded.octets_in,
-		octets_out = excluded.octets_out, at = excluded.at, seen_at = excluded.seen_at`
-)
-
-// sinceLast takes off a report of counters since the session began what the report
-// before it said, so that each case is a use of its own. news is false if nothing is
-// left: the report came before, or is older. Counters that went down begin anew.
-func sinceLast(tx *store.Tx, l *core.Lost) (news bool, err error) {
-	source, session := text(l.Peer), text(l.Session)
-	var seconds, in, out, at int64
-	err = tx.Row(readReported, source, session, int64(l.Group)).Scan(&seconds, &in, &out, &at)
-	if err != nil && err != store.ErrNotFound {
-		return false, err
-	}
-	if err == nil && l.At < at {
-		return false, nil
-	}
-	now := l.Totals
-	if now.Seconds >= uint64(seconds) && now.Input >= uint64(in) && now.Output >= uint64(out) {
-		l.Totals.Seconds -= uint64(seconds)
-		l.Totals.Input -= uint64(in)
-		l.Totals.Output -= uint64(out)
-		l.Totals.Total = l.Totals.Input + l.Totals.Output
-	}
-	_, err = tx.Exec(keepCounters, source, session, int64(l.Group), int64(now.Seconds), int64(now.Input), int64(now.Output), l.At, store.Micros(tx.Now()))
-	return l.Totals != (core.Totals{}), err
 }
 
 // lostDoc is what is known of usage that came by another face.

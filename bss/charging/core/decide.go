@@ -165,17 +165,11 @@ func (t *turn) context(r *credit.Request, u *credit.Unit, service uint32, at int
 
 // settle charges one report. Use is never clipped (Q3).
 func (t *turn) settle(gi int, r *credit.Request, u *credit.Unit, x *credit.Used) credit.Result {
-	at := t.at
-	if x.At != 0 {
-		at = x.At
-	} else if r.At != 0 {
-		at = r.At
-	}
+	at := t.saidAt(r, x)
 	totals := Totals{Seconds: x.Seconds, Input: x.Input, Output: x.Output, Events: x.Events}
 	octets, fits := x.Octets()
 	totals.Total = octets
-	if x.Has&(credit.HasTotal|credit.HasInput|credit.HasOutput) != 0 && !fits ||
-		max(totals.Seconds, totals.Input, totals.Output, totals.Total, totals.Events) > plausible || x.Money < 0 {
+	if x.Has&(credit.HasTotal|credit.HasInput|credit.HasOutput) != 0 && !fits || !totals.plausible() || x.Money < 0 {
 		t.suspend(Implausible, r, u, &totals)
 		return credit.BadValue
 	}
@@ -262,16 +256,21 @@ func amountOf(rt rate, totals *Totals, u *credit.Units) (uint64, bool) {
 // fastest is the most octets a second one session can carry: 10 Gbit/s.
 const fastest = 10_000_000_000 / 8
 
-// grown turns counters since the session began into what they grew by. Counters of
-// 32 bits that went down have wrapped if the time between allows for it; others that
-// went down are not believed, and counted from anew. A report that is older than
-// the one before says nothing.
-func (t *turn) grown(gi int, total *Totals, narrow bool, at int64) bool {
-	g := &t.s.Groups[gi]
-	before, now := g.Reported, *total
-	if before != (Totals{}) && (at < g.Heard || at == g.Heard && less(total, &before, narrow)) {
-		*total = Totals{}
-		return true
+// growth is what a report of counters since the session began is.
+type growth uint8
+
+const (
+	grew  growth = iota
+	stale        // older than the one before: it says nothing
+	anew         // a counter went down that cannot have wrapped: it is not believed, and counts from here
+)
+
+// growth is where counters since the session began stand, and what they grew by.
+// Counters of 32 bits that went down have wrapped if the time between allows for it.
+func (g *Group) growth(said Totals, narrow bool, at int64) (now, by Totals, how growth) {
+	before, now := g.Reported, said
+	if before != (Totals{}) && (at < g.Heard || at == g.Heard && less(&said, &before, narrow)) {
+		return before, Totals{}, stale
 	}
 	for _, c := range [...]struct{ now, before *uint64 }{{&now.Input, &before.Input}, {&now.Output, &before.Output}} {
 		if !narrow {
@@ -285,13 +284,22 @@ func (t *turn) grown(gi int, total *Totals, narrow bool, at int64) bool {
 	}
 	now.Total = now.Input + now.Output
 	if now.Input < before.Input || now.Output < before.Output || now.Seconds < before.Seconds {
-		t.reported(gi, *total, at)
-		return false
+		return said, said, anew
 	}
-	t.reported(gi, now, at)
-	*total = Totals{Seconds: now.Seconds - before.Seconds, Input: now.Input - before.Input, Output: now.Output - before.Output}
-	total.Total = total.Input + total.Output
-	return true
+	by = Totals{Seconds: now.Seconds - before.Seconds, Input: now.Input - before.Input, Output: now.Output - before.Output}
+	by.Total = by.Input + by.Output
+	return now, by, grew
+}
+
+// grown takes off counters since the session began what they were before. It is
+// false if they are not believed.
+func (t *turn) grown(gi int, total *Totals, narrow bool, at int64) bool {
+	now, by, how := t.s.Groups[gi].growth(*total, narrow, at)
+	*total = by
+	if how != stale {
+		t.reported(gi, now, at)
+	}
+	return how != anew
 }
 
 // less says that counters stand lower than they did; those of 32 bits are compared

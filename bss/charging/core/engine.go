@@ -227,7 +227,11 @@ func (e *Engine) Charge(c *credit.Call) {
 			}
 			continue
 		}
-		if e.chargeIn(sh, s, ref, c) {
+		var counted *Session
+		if s == nil {
+			counted = e.counted(r)
+		}
+		if e.chargeIn(sh, s, ref, counted, c) {
 			return
 		}
 	}
@@ -244,9 +248,10 @@ func (e *Engine) busy(c *credit.Call) {
 	c.Done(c)
 }
 
-// chargeIn decides on a call in its shard. It is false if what the call was
+// chargeIn decides on a call in its shard; counted is what other shards know of a
+// session that is not open. It is false if what the call was
 // resolved to has changed before the shard was locked: then look again.
-func (e *Engine) chargeIn(sh *shard, s *Session, ref Ref, c *credit.Call) bool {
+func (e *Engine) chargeIn(sh *shard, s *Session, ref Ref, counted *Session, c *credit.Call) bool {
 	sh.mu.Lock()
 	if !sh.held.Load() {
 		sh.mu.Unlock()
@@ -262,7 +267,7 @@ func (e *Engine) chargeIn(sh *shard, s *Session, ref Ref, c *credit.Call) bool {
 	if s == nil && c.Request.Kind != credit.Event && e.openNow(&c.Request) {
 		return false // another call has opened it meanwhile
 	}
-	e.decide(sh, account, s, c)
+	e.decide(sh, account, s, counted, c)
 	return true
 }
 
@@ -325,7 +330,8 @@ func (e *Engine) unknown(c *credit.Call) bool {
 	if r.Kind == credit.Update || r.Kind == credit.Terminate {
 		c.Answer.Result, reason = credit.UnknownSession, NoSession
 	}
-	sh := e.shards[textHash(r.Session)>>56]
+	counted := e.counted(r)
+	sh := e.nobodys(r)
 	sh.mu.Lock()
 	if !sh.held.Load() || !e.holdsAll() {
 		sh.mu.Unlock()
@@ -342,6 +348,7 @@ func (e *Engine) unknown(c *credit.Call) bool {
 	}
 	e.Stats.Unknown.Add(1)
 	t := e.turn(sh, nil, nil, r.Received)
+	t.counted = counted
 	t.suspendAll(reason, r)
 	e.submit(sh, t, c)
 	return true
@@ -383,20 +390,6 @@ func (e *Engine) holdsAll() bool {
 		}
 	}
 	return true
-}
-
-// suspendAll puts all use of a request into suspense.
-func (t *turn) suspendAll(reason Suspense, r *credit.Request) {
-	for i := range r.Units {
-		for j := range r.Units[i].Used {
-			u := &r.Units[i].Used[j]
-			totals := Totals{Seconds: u.Seconds, Input: u.Input, Output: u.Output, Events: u.Events}
-			totals.Total, _ = u.Octets()
-			if totals != (Totals{}) {
-				t.suspend(reason, r, &r.Units[i], &totals)
-			}
-		}
-	}
 }
 
 // turn prepares a decision; the shard is locked.

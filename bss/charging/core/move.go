@@ -221,7 +221,7 @@ func (r *reader) lost(l *Lost) {
 
 // apply makes a move again, with the code that made it first.
 func (t *turn) apply(m *Move) error {
-	if t.a == nil && m.Op != opAccount && m.Op != opSuspense {
+	if t.a == nil && m.Op != opAccount && m.Op != opSuspense && m.Op != opKey {
 		return fmt.Errorf("charging: a record of account %d of shard %d, which was never opened", t.slot, t.sh.number)
 	}
 	switch m.Op {

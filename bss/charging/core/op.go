@@ -30,7 +30,7 @@ const (
 	opFirst                 // bucket id, from, to
 	opReported              // group, cumulative counters; not written any more
 	opAnswer                // number, digest, answer: of a session
-	opKey                   // key, digest, answer: of an event
+	opKey                   // key, digest, answer: of an event; how far a session of nobody was
 	opHeard                 // expires, blocked
 	opMoved                 // the session's network or radio changed
 	opSuspense              // usage that cannot be charged
@@ -80,6 +80,8 @@ type turn struct {
 	write bool
 	once  bool // s is no session but one event: its record is the whole story
 	log   []byte
+
+	counted *Session // what other shards know of a session that is not open; nil: nothing
 
 	shifted []shifted // by a command, which may still fail
 	after   []effect  // what is to be done once this is durable

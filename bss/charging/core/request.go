@@ -5,9 +5,10 @@ import (
 )
 
 // decide handles one request of a known subscriber; the shard is locked.
-func (e *Engine) decide(sh *shard, account *Account, s *Session, c *credit.Call) {
+func (e *Engine) decide(sh *shard, account *Account, s, counted *Session, c *credit.Call) {
 	r, a := &c.Request, &c.Answer
 	t := e.turn(sh, account, s, r.Received)
+	t.counted = counted
 	switch {
 	case account == nil: // its names are about to be forgotten
 		a.Result = credit.UnknownUser
@@ -78,7 +79,7 @@ func (e *Engine) initial(t *turn, r *credit.Request, a *credit.Answer) {
 			return
 		}
 		e.end(t, Replaced)
-	} else if o := t.sh.ending(r); o != nil && (e.answerAgain(o, r, a) || t.overtaken(o, r)) {
+	} else if o := t.ending(r); o != nil && (e.answerAgain(o, r, a) || t.overtaken(o, r)) {
 		return
 	}
 	sub := t.who(r)
@@ -147,7 +148,7 @@ func (e *Engine) later(t *turn, r *credit.Request, a *credit.Answer) {
 
 // over handles a request of a session that is not open.
 func (e *Engine) over(t *turn, r *credit.Request, a *credit.Answer) {
-	o := t.sh.ending(r)
+	o := t.ending(r)
 	if o != nil && (e.answerAgain(o, r, a) || t.overtaken(o, r)) {
 		return
 	}
