@@ -189,6 +189,9 @@ func bodies(t *testing.T) map[string]map[string]any {
 		"TMF654.reserveBalance": {"amount": {"amount": 1, "units": "EUR"}, "logicalResource": [{"id": "4915100090"}], "reason": "{{t}}"},
 		"TMF677.queryUsageConsumption": {"searchCriteria": {"logicalResource": [{"id": "4915100090"}]}, "description": "{{t}}"},
 		"TMF635.usage": {"usageType": "sms", "usageCharacteristic": [{"name": "msisdn", "value": "4915100090"}, {"name": "events", "value": 1}]},
+		"CHARGING.limitChange": {"product": {"id": "line90"}, "limit": "Data abroad", "amount": {"amount": 20, "units": "EUR"}, "reason": "{{t}}"},
+		"CHARGING.creditLimitChange": {"product": {"id": "line90"}, "amount": {"amount": 90, "units": "EUR"}, "reason": "{{t}}"},
+		"CHARGING.balanceStatement": {"product": {"id": "line90"}},
 		"CHARGING.voucherBatch": {"count": 2, "amount": {"amount": 5, "units": "EUR"}, "name": "{{t}}"},
 		"COMMUNICATION.messageTemplate": {"name": "own-{{n}}-{{w}}", "channel": "sms", "language": "en", "body": "{{t}}"},
 		"COMMUNICATION.communicationPreference": {"customer": {"id": "ada"}, "purpose": null},
@@ -206,7 +209,7 @@ func bodies(t *testing.T) map[string]map[string]any {
 }
 
 // names in bodies and seed that become a tenant's own.
-var seeded = []string{"ada", "presence", "box", "done", "done-resource", "vlans", "fallen"}
+var seeded = []string{"ada", "presence", "box", "done", "done-resource", "vlans", "fallen", "line90"}
 
 func (m marks) own(text string, n int) string {
 	for _, name := range seeded {
