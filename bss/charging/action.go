@@ -56,7 +56,8 @@ type BalanceAction struct {
 	BalanceTopup    *tmf.Ref `json:"balanceTopup,omitzero"`
 
 	// Of an adjustment.
-	AdjustType string `json:"adjustType,omitzero" tmf:"enum=recurring|oneTime"`
+	AdjustType string   `json:"adjustType,omitzero" tmf:"enum=recurring|oneTime"`
+	Usage      *tmf.Ref `json:"usage,omitzero"` // for which money is given back; without amount: all that is left
 
 	// Of a transfer.
 	Receiver                *tmf.RelatedParty `json:"receiver,omitzero"`
@@ -93,7 +94,7 @@ func actions(name, table string) actionKind {
 		Moves:     tmf.Moves{"": {created, failed}, created: {completed, failed, cancelled}, completed: {cancelled}},
 		Frozen: []string{"statusReason", "amount", "usageType", "bucket", "partyAccount", "product", "logicalResource", "relatedParty", "requestedDate",
 			"confirmationDate", "validFor", "voucher", "paymentMethod", "receiver", "receiverBucket", "receiverProduct", "receiverLogicalResource",
-			"externalId", "approval"},
+			"externalId", "approval", "usage"},
 	}
 }
 
@@ -307,8 +308,12 @@ func (r *Room) once(tx *store.Tx, k *actionKind, p *BalanceAction) (known bool, 
 
 // digest is what makes two requests the same one. It is keyed, since a PIN is in it.
 func (r *Room) digest(p *BalanceAction) (string, error) {
-	doc, err := json.Marshal([]any{p.Amount, p.Bucket, p.Product, p.LogicalResource, p.PartyAccount, p.Voucher, p.ReceiverBucket, p.ReceiverProduct,
-		p.ReceiverLogicalResource, p.ExternalID, p.Reason}, json.Deterministic(true))
+	said := []any{p.Amount, p.Bucket, p.Product, p.LogicalResource, p.PartyAccount, p.Voucher, p.ReceiverBucket, p.ReceiverProduct,
+		p.ReceiverLogicalResource, p.ExternalID, p.Reason}
+	if p.Usage != nil {
+		said = append(said, p.Usage.ID)
+	}
+	doc, err := json.Marshal(said, json.Deterministic(true))
 	mac := hmac.New(sha256.New, r.PINKey)
 	mac.Write(doc)
 	return hex.EncodeToString(mac.Sum(nil)[:16]), err
@@ -376,10 +381,7 @@ func postAdjust(tx *store.Tx, p *BalanceAction) error {
 	if err != nil {
 		return err
 	}
-	amount, err := t.amount(p.Amount)
-	if err == nil && amount == 0 {
-		err = fault.BadInput("badAmount", "An adjustment changes something: amount is not zero")
-	}
+	amount, err := adjusts(tx, p, t)
 	if err != nil {
 		return err
 	}
@@ -398,8 +400,24 @@ func postAdjust(tx *store.Tx, p *BalanceAction) error {
 	return r.adjust(tx, p, t, amount)
 }
 
+// adjusts is by how much an adjustment changes a bucket.
+func adjusts(tx *store.Tx, p *BalanceAction, t target) (int64, error) {
+	if p.Usage != nil {
+		return refund(tx, p, t)
+	}
+	amount, err := t.amount(p.Amount)
+	if err == nil && amount == 0 {
+		err = fault.BadInput("badAmount", "An adjustment changes something: amount is not zero")
+	}
+	return amount, err
+}
+
 func (r *Room) adjust(tx *store.Tx, p *BalanceAction, t target, amount int64) error {
-	return r.order(tx, t.account.Number, cmdCredit, "", order{Action: Adjustments.Name + "/" + p.ID, Bucket: t.number(), Amount: amount, Why: core.Adjusted, Ref: p.ID})
+	why := core.Adjusted
+	if p.Usage != nil {
+		why = core.Refunded
+	}
+	return r.order(tx, t.account.Number, cmdCredit, "", order{Action: Adjustments.Name + "/" + p.ID, Bucket: t.number(), Amount: amount, Why: why, Ref: p.ID})
 }
 
 // postTransfer stores a transfer: first out of one bucket, then into the other, and

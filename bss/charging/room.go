@@ -32,6 +32,7 @@ func init() { // hooks refer back to their kinds
 	for k, post := range map[*actionKind]func(*store.Tx, *BalanceAction) error{&TopUps: postTopUp, &Adjustments: postAdjust, &Transfers: postTransfer, &Reservations: postReserve} {
 		k.OnPost, k.OnPatch, k.OnDelete, k.Saved = post, patchAction(k), deleteAction(k), keepHistory(k)
 	}
+	Adjustments.Saved = saveAdjustment
 	History.Verbs, History.Moves = tmf.ReadOnly, nil
 	Usages.Rows.Complete, Usages.Act = completeUsage, postUsage
 	Queries.OnPost = postQuery
