@@ -6,7 +6,8 @@ import (
 )
 
 // Judge says whether an offering can be launched with its prices, in the words of who
-// wrote it. It reads; what it refuses is a fault.
+// wrote it; what it refuses is a fault. What it takes down for itself is part of the
+// change: it is asked again of an offering that has not changed, when a price has.
 type Judge func(tx *store.Tx, o *ProductOffering, prices []*ProductOfferingPrice) error
 
 // judges are other rooms' words on what they would have to carry out.

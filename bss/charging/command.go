@@ -194,7 +194,7 @@ func (r *Room) doing(c command, o *order, acc account, l line) (func(*core.Hand)
 	case cmdChange:
 		return func(h *core.Hand) error { return r.changeLine(h, o, l) }, nil
 	case cmdState:
-		return func(h *core.Hand) error { return setLine(h, uint16(l.Subscriber), o.State) }, nil
+		return func(h *core.Hand) error { return r.setLine(h, uint16(l.Subscriber), o.State) }, nil
 	case cmdOption:
 		return r.giveOption(o, l)
 	case cmdOptionEnd:
@@ -217,7 +217,7 @@ func (r *Room) doing(c command, o *order, acc account, l line) (func(*core.Hand)
 			return h.Credit(o.Bucket, o.Amount, o.Why, o.Ref, o.To)
 		}, nil
 	case cmdCap:
-		return func(h *core.Hand) error { return setLimit(h, o) }, nil
+		return func(h *core.Hand) error { return r.setLimit(h, o) }, nil
 	case cmdLimit:
 		return func(h *core.Hand) error { return r.setCredit(h, o) }, nil
 	}
@@ -248,7 +248,7 @@ func (r *Room) beginLine(c command, o *order, acc account) (func(*core.Hand) err
 		if err := r.limit(h, p, sub); err != nil {
 			return err
 		}
-		return give(h, p, sub, !o.First, o.Ref)
+		return give(h, p, sub, !o.First, o.Ref, 0)
 	}, nil
 }
 
@@ -298,7 +298,7 @@ func (r *Room) limit(h *core.Hand, p *plan, sub uint16) error {
 		if c.Each {
 			owner = sub
 		}
-		has := slices.ContainsFunc(h.Account().Counters, func(x core.Counter) bool { return x.Def == uint32(c.Definition) && x.Owner == owner })
+		has := slices.ContainsFunc(h.Account().Counters, func(x core.Counter) bool { return x.Def == uint32(c.Definition) && x.Owner == owner && !x.Lifted })
 		if has {
 			continue
 		}
@@ -311,7 +311,8 @@ func (r *Room) limit(h *core.Hand, p *plan, sub uint16) error {
 }
 
 // unlimit lifts the limits of a plan that a line leaves, unless another line of the
-// account has the plan or the next one has the same limit.
+// account has the plan or the next one has the same limit. next is nil for a line
+// that ends.
 func (r *Room) unlimit(h *core.Hand, was, next *plan, sub uint16) error {
 	for _, c := range was.Caps {
 		kept := next.limits(c)
@@ -326,7 +327,7 @@ func (r *Room) unlimit(h *core.Hand, was, next *plan, sub uint16) error {
 		if kept {
 			continue
 		}
-		if err := h.Cap(uint32(c.Definition), owner, 0, false); err != nil {
+		if err := h.Lift(uint32(c.Definition), owner); err != nil {
 			return err
 		}
 	}
@@ -335,16 +336,17 @@ func (r *Room) unlimit(h *core.Hand, was, next *plan, sub uint16) error {
 
 // limits says that a plan has a limit.
 func (p *plan) limits(c capOf) bool {
-	return slices.ContainsFunc(p.Caps, func(x capOf) bool { return x.Definition == c.Definition && x.Each == c.Each })
+	return p != nil && slices.ContainsFunc(p.Caps, func(x capOf) bool { return x.Definition == c.Definition && x.Each == c.Each })
 }
 
-// give gives a line its allowances. Shared ones are given once, with the account.
-func give(h *core.Hand, p *plan, sub uint16, member bool, ref string) error {
+// give gives a line its allowances. Shared ones are given once; a member draws on those
+// that are there.
+func give(h *core.Hand, p *plan, sub uint16, member bool, ref string, from core.Source) error {
 	for _, g := range p.Gives {
 		if g.Shared && member {
 			continue
 		}
-		b := core.Bucket{Def: uint32(g.Definition), Owner: sub, Initial: g.Amount}
+		b := core.Bucket{Def: uint32(g.Definition), Owner: sub, Initial: g.Amount, Source: from}
 		if g.Shared {
 			b.Owner = 0
 		}
@@ -411,7 +413,7 @@ func (r *Room) changeLine(h *core.Hand, o *order, l line) error {
 			if err := r.limit(h, p, s.ID); err != nil {
 				return err
 			}
-			if err := give(h, p, s.ID, true, o.Ref); err != nil {
+			if err := give(h, p, s.ID, r.mates(h, p, s.ID), o.Ref, 0); err != nil {
 				return err
 			}
 		}
@@ -421,7 +423,7 @@ func (r *Room) changeLine(h *core.Hand, o *order, l line) error {
 	return fault.New(fault.NotFound, "charging.subscriber", "The account has no such subscriber")
 }
 
-func setLine(h *core.Hand, sub uint16, state core.State) error {
+func (r *Room) setLine(h *core.Hand, sub uint16, state core.State) error {
 	a := h.Account()
 	if a == nil {
 		return fault.New(fault.NotFound, "charging.account", "This account is not open for charging")
@@ -432,10 +434,32 @@ func setLine(h *core.Hand, sub uint16, state core.State) error {
 			if _, err := h.Subscribe(s); err != nil || state != core.Closed {
 				return err
 			}
-			return h.Leave(sub)
+			return r.leave(h, s)
 		}
 	}
 	return fault.New(fault.NotFound, "charging.subscriber", "The account has no subscriber %d", sub)
+}
+
+// leave ends a line. What it was given goes with it, so that nothing of it is paid for
+// again; of what its plan gave to all, what no other line of the account has.
+func (r *Room) leave(h *core.Hand, s core.Subscriber) error {
+	if err := h.Withdraw(s.ID); err != nil {
+		return err
+	}
+	if was := r.planByNumber(int64(s.Plan)); was != nil {
+		if err := r.withdraw(h, was, s.ID); err != nil {
+			return err
+		}
+		if err := r.unlimit(h, was, nil, s.ID); err != nil {
+			return err
+		}
+	}
+	return h.Leave(s.ID)
+}
+
+// has says that a line of the account has not ended.
+func has(h *core.Hand, sub uint16) bool {
+	return h.Account() != nil && slices.ContainsFunc(h.Account().Subscribers, func(s core.Subscriber) bool { return s.ID == sub })
 }
 
 func (r *Room) tenantNumber(name string) uint32 {

@@ -76,7 +76,7 @@ func (r *Room) endOption(tx *store.Tx, product string, s core.State) error {
 		err = r.Scan(&t.Bucket, &t.Amount, &t.Why)
 		return t, err
 	})
-	if err != nil || len(takes) == 0 {
+	if err != nil {
 		return err
 	}
 	return r.order(tx, account, cmdOptionEnd, line, order{Ref: product, Takes: takes})
@@ -91,10 +91,16 @@ func (r *Room) giveOption(o *order, l line) (func(*core.Hand) error, error) {
 	if l.Subscriber == 0 {
 		return nil, errors.New("its line is not confirmed yet")
 	}
-	return func(h *core.Hand) error { return give(h, p, uint16(l.Subscriber), false, o.Ref) }, nil
+	return func(h *core.Hand) error {
+		if !has(h, uint16(l.Subscriber)) {
+			return fault.Clash("charging.ended", "The line of the option has ended")
+		}
+		return give(h, p, uint16(l.Subscriber), false, o.Ref, core.SourceOf(o.Ref))
+	}, nil
 }
 
-// takeOption takes back what is left of the buckets that came with an option.
+// takeOption takes back what is left of the buckets that came with an option. Those
+// that do not say so themselves were found by their entries.
 func takeOption(o *order) func(*core.Hand) error {
 	return func(h *core.Hand) error {
 		for _, t := range o.Takes {
@@ -102,19 +108,22 @@ func takeOption(o *order) func(*core.Hand) error {
 				return err
 			}
 		}
-		return nil
+		return h.EndOf(core.SourceOf(o.Ref))
 	}
 }
 
 // withdraw takes back what a plan has given a line that leaves it, and what was rolled
-// over of it. Options stay with the line.
+// over of it: what all lines share only if no other line has the offering. Options
+// stay with the line.
 func (r *Room) withdraw(h *core.Hand, was *plan, sub uint16) error {
 	if was == nil {
 		return h.Withdraw(sub)
 	}
 	var gone []uint32
-	for _, b := range h.Account().Buckets {
-		if b.Owner == sub && r.gives(was, b.Def) {
+	last := !r.mates(h, was, sub)
+	for i := range h.Account().Buckets {
+		b := &h.Account().Buckets[i]
+		if (b.Owner == sub || b.Owner == 0 && last) && r.brought(was, b) {
 			gone = append(gone, b.ID)
 		}
 	}
@@ -126,10 +135,30 @@ func (r *Room) withdraw(h *core.Hand, was *plan, sub uint16) error {
 	return nil
 }
 
-func (r *Room) gives(p *plan, def uint32) bool {
+// mates says that another line of the account has the offering of a plan.
+func (r *Room) mates(h *core.Hand, p *plan, sub uint16) bool {
+	return slices.ContainsFunc(h.Account().Subscribers, func(s core.Subscriber) bool {
+		other := r.planByNumber(int64(s.Plan))
+		return s.ID != sub && other != nil && other.Offering == p.Offering
+	})
+}
+
+// brought says that a bucket came with a plan, or with another version of its offering:
+// which the first line had brings what all share.
+func (r *Room) brought(p *plan, b *core.Bucket) bool {
+	if b.Source != 0 {
+		return false // an option
+	}
+	if b.Owner != 0 {
+		return r.gives(p, b)
+	}
+	return slices.ContainsFunc(r.versions(p.Offering), func(v *plan) bool { return r.gives(v, b) })
+}
+
+func (r *Room) gives(p *plan, b *core.Bucket) bool {
 	return slices.ContainsFunc(p.Gives, func(g given) bool {
 		d := r.book.Definition(uint32(g.Definition))
-		return uint32(g.Definition) == def || d != nil && d.Rollover.Def == def && def != 0
+		return g.Shared == (b.Owner == 0) && (uint32(g.Definition) == b.Def || d != nil && d.Rollover.Def == b.Def && b.Def != 0)
 	})
 }
 

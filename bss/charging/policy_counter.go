@@ -143,15 +143,23 @@ func byName(list []core.Status, owner int64, counts func(def uint32) bool) map[s
 		if s.Owner != 0 && int64(s.Owner) != owner || !counts(s.Counter) {
 			continue
 		}
-		if has, ok := out[s.Name]; !ok || has.Owner == 0 {
+		if has, ok := out[s.Name]; !ok || has.Owner == 0 && s.Owner != 0 {
 			out[s.Name] = s
 		}
 	}
 	return out
 }
 
+// statusesAway are the counters that the line's offering has, of those that the journal
+// told of: an account keeps those of its earlier plans. Of two with one name that of
+// the later version counts.
 func (r *Room) statusesAway(ctx context.Context, l policyLine) (out map[string]core.Status, err error) {
 	err = r.read(ctx, l.tenant, func(tx *store.Tx) error {
+		var offering string
+		err := tx.Row("SELECT offering FROM charging_line WHERE tenant = $1 AND account = $2 AND subscriber = $3", l.account, l.owner).Scan(&offering)
+		if err != nil {
+			return err
+		}
 		rows, err := tx.Query(`SELECT definition, owner, step FROM charging_policy_counter WHERE tenant = $1 AND account = $2 AND owner IN (0, $3)
 			ORDER BY definition DESC`, l.account, l.owner)
 		type row struct{ definition, owner, step int64 }
@@ -172,7 +180,10 @@ func (r *Room) statusesAway(ctx context.Context, l policyLine) (out map[string]c
 				list = append(list, core.Status{Counter: d.ID, Name: d.Name, Owner: uint16(x.owner), Current: d.StatusName(uint8(x.step))})
 			}
 		}
-		out = byName(list, l.owner, func(uint32) bool { return true })
+		versions := r.versions(offering)
+		out = byName(list, l.owner, func(def uint32) bool {
+			return len(versions) == 0 || slices.ContainsFunc(versions, func(p *plan) bool { return p.watches(int64(def)) })
+		})
 		return nil
 	})
 	return out, err

@@ -1,6 +1,7 @@
 package charging
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -110,7 +111,7 @@ func postLimit(tx *store.Tx, c *LimitChange) error {
 	if err != nil {
 		return err
 	}
-	o := order{Definition: uint32(found.Definition), Consent: c.Consent, Restart: c.Restart, Keep: c.Amount == nil, Action: LimitChanges.Name + "/" + c.identify()}
+	o := order{Plan: l.plan.Number, Definition: uint32(found.Definition), Consent: c.Consent, Restart: c.Restart, Keep: c.Amount == nil, Action: LimitChanges.Name + "/" + c.identify()}
 	if found.Each {
 		o.Subscriber = l.line.Subscriber
 	}
@@ -195,8 +196,15 @@ func (l *limited) order(tx *store.Tx, k *limitKind, c *LimitChange, kind string,
 	return l.room.order(tx, l.account.Number, kind, "", o)
 }
 
-// setLimit is a change of a limit, on the account.
-func setLimit(h *core.Hand, o *order) error {
+// setLimit is a change of a limit, on the account: if a line that it is for still has
+// a plan with the limit.
+func (r *Room) setLimit(h *core.Hand, o *order) error {
+	if h.Account() != nil && !slices.ContainsFunc(h.Account().Subscribers, func(s core.Subscriber) bool {
+		p := r.planByNumber(int64(s.Plan))
+		return (o.Subscriber == 0 || int64(s.ID) == o.Subscriber) && (p == nil || p.watches(int64(o.Definition)))
+	}) {
+		return fault.Clash("charging.limit", "The tariff that has this limit is no longer that of the line")
+	}
 	if o.Restart {
 		if err := h.Restart(o.Definition, uint16(o.Subscriber)); err != nil {
 			return err

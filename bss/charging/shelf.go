@@ -300,7 +300,7 @@ func (r *Room) publishAnew(tx *store.Tx, o *catalog.ProductOffering, prices []*c
 	if err != nil {
 		return nil, fault.At("Offering "+strconv.Quote(o.Name), err)
 	}
-	if err := r.shelveTenant(tx, &t, store.Micros(o.LastUpdate)); err != nil {
+	if err := r.shelveTenant(tx, offering, &t, store.Micros(o.LastUpdate)); err != nil {
 		return nil, err
 	}
 	p, err := t.plan(tx, offering, &tariff, allowances)
@@ -499,6 +499,18 @@ func (r *Room) planByNumber(n int64) *plan {
 	r.shelves.mu.Lock()
 	defer r.shelves.mu.Unlock()
 	return r.shelves.plans[n]
+}
+
+// versions are the plans of an offering that this node knows: each price it was sold at.
+func (r *Room) versions(offering string) (list []*plan) {
+	r.shelves.mu.Lock()
+	defer r.shelves.mu.Unlock()
+	for _, p := range r.shelves.plans {
+		if p.Offering == offering {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // tenantName is the tenant behind a number of the journal.

@@ -330,9 +330,15 @@ func currencyOf(tariff *rating.Plan) string { return cmp.Or(tariff.Currency, "EU
 
 // tenantDoc is what an offering said of its brand, when.
 type tenantDoc struct {
-	Home []uint32   `json:"home,omitzero"`
-	Life *core.Life `json:"life,omitzero"`
-	Said int64      `json:"said,omitzero"` // Unix microseconds
+	Home     []uint32   `json:"home,omitzero"`
+	Life     *core.Life `json:"life,omitzero"`
+	Said     int64      `json:"said,omitzero"`     // Unix microseconds
+	Offering string     `json:"offering,omitzero"` // that said it; older rows have none
+}
+
+// same says that two offerings say the same, whenever they do.
+func (d tenantDoc) same(o tenantDoc) bool {
+	return slices.Equal(d.Home, o.Home) && (d.Life == o.Life || d.Life != nil && o.Life != nil && *d.Life == *o.Life)
 }
 
 // brand is what a tenant has said last, of each thing.
@@ -371,12 +377,39 @@ func (t *terms) ofBrand(at int64) (d tenantDoc, said bool, err error) {
 	return d, len(d.Home) > 0 || d.Life != nil, nil
 }
 
-// shelveTenant gives the brand its number, and takes down what an offering said of
-// it at an instant.
-func (r *Room) shelveTenant(tx *store.Tx, t *terms, at int64) error {
+// repeats says that an offering has said nothing else of its brand before: to say it
+// again, as when a price of it changes, is no news.
+func (d tenantDoc) repeats(tx *store.Tx) (is bool, err error) {
+	rows, err := tx.Query("SELECT doc FROM charging_book WHERE tenant = $1 AND kind = 'tenant' ORDER BY number")
+	docs, err := store.Collect(rows, err, store.Text)
+	if err != nil {
+		return false, err
+	}
+	for _, doc := range docs {
+		var old tenantDoc
+		if err := json.Unmarshal([]byte(doc), &old); err != nil {
+			return false, err
+		}
+		if old.Offering == d.Offering {
+			is = old.same(d)
+		}
+	}
+	return is, nil
+}
+
+// shelveTenant gives the brand its number, and takes down what an offering says of it
+// from an instant on, if that is something else than it said before.
+func (r *Room) shelveTenant(tx *store.Tx, offering string, t *terms, at int64) error {
 	d, said, err := t.ofBrand(at)
 	if err != nil {
 		return err
+	}
+	if d.Offering = offering; said {
+		again, err := d.repeats(tx)
+		if err != nil {
+			return err
+		}
+		said = !again
 	}
 	first, err := shelve(tx, "tenant", tx.Tenant(), tenantDoc{})
 	if err != nil {
@@ -465,14 +498,63 @@ func judge(tx *store.Tx, o *catalog.ProductOffering, prices []*catalog.ProductOf
 	if err != nil {
 		return err
 	}
-	if err := t.sound(&tariff, allowances); err != nil {
+	if err = t.sound(&tariff, allowances); err == nil {
+		err = t.beside(&tariff, allowances)
+	}
+	if err != nil {
 		return fault.At("Offering "+strconv.Quote(o.Name), err)
 	}
 	r := roomOn(tx.DB())
 	if _, speaks, err := t.ofBrand(0); r == nil || err != nil || !speaks {
 		return err
 	}
-	return r.shelveTenant(tx, &t, store.Micros(tx.Now()))
+	at, err := saidAt(tx, o, &t)
+	if err != nil {
+		return err
+	}
+	return r.shelveTenant(tx, o.ID, &t, at)
+}
+
+// saidAt is since when an offering says of the brand what it says: now, unless it was
+// on the market with it already.
+func saidAt(tx *store.Tx, o *catalog.ProductOffering, t *terms) (at int64, err error) {
+	now := store.Micros(tx.Now())
+	old, err := catalog.Offerings.Get(tx, o.ID)
+	if fault.Is(err, fault.NotFound) || err == nil && (old.LifecycleStatus != catalog.Launched || old.LastUpdate.IsZero()) {
+		return now, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	was, _, err := termsOf(old)
+	if err != nil {
+		return now, nil // what stood there could not be read
+	}
+	before, _, err := was.ofBrand(0)
+	if err != nil {
+		return now, nil
+	}
+	if is, _, err := t.ofBrand(0); err != nil || !is.same(before) {
+		return now, err
+	}
+	return store.Micros(old.LastUpdate), nil
+}
+
+// beside refuses limits of an offering that is no tariff: it gives a line something
+// beside its tariff, and that is what limits the line.
+func (t *terms) beside(tariff *rating.Plan, allowances []rating.Allowance) error {
+	if len(tariff.Rules) > 0 {
+		return nil
+	}
+	if len(t.Limits) > 0 {
+		return nonsense("it has no price of type usage, so it is sold beside a tariff; limits stand in the tariff of the line")
+	}
+	for i := range allowances {
+		if a := &allowances[i]; a.MemberCap > 0 || a.FairUse != nil {
+			return fault.At("Allowance "+a.Name, nonsense("its offering has no price of type usage, so it is sold beside a tariff; memberCap and fairUse stand in the tariff of the line"))
+		}
+	}
+	return nil
 }
 
 // sound says that an offering can be sold: its tariff compiles, and its terms go

@@ -93,6 +93,7 @@ type Bucket struct {
 	Held     int64
 	Limit    int64 // credit, money only
 	Full     int64 // what it is filled with at renewal; Initial is that of this cycle
+	Source   Source
 }
 
 // free is what may still be reserved.
@@ -110,6 +111,7 @@ type Counter struct {
 	Step     uint8 // which status it has: an index of Definition.Status plus one; 0: none
 	Given    bool  // the gift of this period; see Definition.Gift
 	Consent  bool  // the customer lifted a soft limit for this period
+	Lifted   bool  // the plan that had the limit is gone; see Hand.Lift
 	Ends     int64 // Unix seconds, when it starts from zero again; 0: never
 	Value    int64
 	Held     int64

@@ -419,7 +419,7 @@ func (h *Hand) Cap(def uint32, owner uint16, limit int64, consent bool) error {
 		c = h.t.a.Counters[i]
 	}
 	more := limit > c.Limit || consent || limit == 0
-	c.Limit, c.Consent = limit, consent
+	c.Limit, c.Consent, c.Lifted = limit, consent, false
 	h.t.setCounter(c)
 	if more {
 		h.t.wakeBlocked()

@@ -6,22 +6,31 @@ import "tandem/edge/credit"
 
 func putBucket(b []byte, k *Bucket) []byte {
 	b = putU(putU(putU(b, uint64(k.ID)), uint64(k.Def)), uint64(k.Owner))
-	b = putB(putB(append(b, k.Notified), k.Pending), k.Tail)
+	b = append(putB(append(b, k.Notified), k.Pending), flags(k.Tail, k.Source != 0))
 	b = putI(putI(putU(b, uint64(k.Cycle)), k.From), k.To)
-	return putI(putI(putI(putI(putI(b, k.Initial), k.Value), k.Held), k.Limit), k.Full)
+	b = putI(putI(putI(putI(putI(b, k.Initial), k.Value), k.Held), k.Limit), k.Full)
+	if k.Source != 0 {
+		b = putU(b, uint64(k.Source))
+	}
+	return b
 }
 
 func (r *reader) bucket() (k Bucket) {
 	k.ID, k.Def, k.Owner = uint32(r.u()), uint32(r.u()), uint16(r.u())
-	k.Notified, k.Pending, k.Tail = r.byte(), r.bool(), r.bool()
+	k.Notified, k.Pending = r.byte(), r.bool()
+	set := r.byte()
+	k.Tail = set&1 != 0
 	k.Cycle, k.From, k.To = uint32(r.u()), r.i(), r.i()
 	k.Initial, k.Value, k.Held, k.Limit, k.Full = r.i(), r.i(), r.i(), r.i(), r.i()
+	if set&2 != 0 {
+		k.Source = Source(r.u())
+	}
 	return k
 }
 
 func putCounter(b []byte, c *Counter) []byte {
 	b = putU(putU(b, uint64(c.Def)), uint64(c.Owner))
-	b = append(b, c.Notified, flags(c.Consent, c.Given), c.Step)
+	b = append(b, c.Notified, flags(c.Consent, c.Given, c.Lifted), c.Step)
 	return putI(putI(putI(putI(b, c.Ends), c.Value), c.Held), c.Limit)
 }
 
@@ -29,7 +38,7 @@ func (r *reader) counter() (c Counter) {
 	c.Def, c.Owner = uint32(r.u()), uint16(r.u())
 	c.Notified = r.byte()
 	set := r.byte()
-	c.Consent, c.Given, c.Step = set&1 != 0, set&2 != 0, r.byte()
+	c.Consent, c.Given, c.Lifted, c.Step = set&1 != 0, set&2 != 0, set&4 != 0, r.byte()
 	c.Ends, c.Value, c.Held, c.Limit = r.i(), r.i(), r.i(), r.i()
 	return c
 }

@@ -206,7 +206,7 @@ func (t *turn) expire(id uint32, left int64) {
 // splitOff leaves what open grants hold of a bucket in one of its own, which ends
 // with them.
 func (t *turn) splitOff(b Bucket) {
-	tail := Bucket{ID: t.a.nextBucket + 1, Def: b.Def, Owner: b.Owner, From: b.From, To: b.To, Initial: b.Held, Tail: true, Notified: 0xff}
+	tail := Bucket{ID: t.a.nextBucket + 1, Def: b.Def, Owner: b.Owner, From: b.From, To: b.To, Initial: b.Held, Tail: true, Notified: 0xff, Source: b.Source}
 	t.setBucket(tail)
 	t.credit(tail.ID, b.Held, RolledOver, "")
 	t.credit(b.ID, -b.Held, RolledOver, "")
@@ -268,9 +268,9 @@ func (t *turn) rollOver(b Bucket, d *Definition, left int64) (kept int64) {
 	for range max(1, d.Rollover.Cycles) {
 		until = next(t.a.Anchor, unix(until, z), z, unit, every)
 	}
-	into := Bucket{ID: t.a.nextBucket + 1, Def: to.ID, Owner: b.Owner, From: b.To, To: until}
+	into := Bucket{ID: t.a.nextBucket + 1, Def: to.ID, Owner: b.Owner, From: b.To, To: until, Source: b.Source}
 	for i := range t.a.Buckets {
-		if x := &t.a.Buckets[i]; x.Def == to.ID && x.From == b.To && x.Owner == b.Owner {
+		if x := &t.a.Buckets[i]; x.Def == to.ID && x.From == b.To && x.Owner == b.Owner && x.Source == b.Source {
 			into = *x
 		}
 	}
