@@ -53,11 +53,8 @@ func postStatement(tx *store.Tx, s *BalanceStatement) error {
 	if err != nil {
 		return err
 	}
-	if s.At.IsZero() {
-		s.At = tx.Now()
-	}
-	if s.At.After(tx.Now()) || !s.From.IsZero() && !s.From.Before(s.At) {
-		return fault.BadInput("invalidPeriod", "at is not in the future, and from is before it")
+	if err := s.period(tx); err != nil {
+		return err
 	}
 	only := int64(0)
 	var a account
@@ -77,29 +74,68 @@ func postStatement(tx *store.Tx, s *BalanceStatement) error {
 		return err
 	}
 	s.Balance, s.Entry = nil, nil
-	if err := r.state(tx, s, a, only); err != nil {
+	if err := r.state(tx, s, a, only, 0); err != nil {
 		return err
 	}
 	return Statements.Create(tx, s)
 }
 
+// period completes what a statement is of.
+func (s *BalanceStatement) period(tx *store.Tx) error {
+	if s.At.IsZero() {
+		s.At = tx.Now()
+	}
+	if s.At.After(tx.Now()) || !s.From.IsZero() && !s.From.Before(s.At) {
+		return fault.BadInput("invalidPeriod", "at is not in the future, and from is before it")
+	}
+	return nil
+}
+
+// StatementOfLine is the statement of the buckets that a product uses: its own, and
+// those of the whole account. It is not kept.
+func StatementOfLine(tx *store.Tx, product string, from, at time.Time) (*BalanceStatement, error) {
+	r, err := roomOf(tx)
+	if err != nil {
+		return nil, err
+	}
+	l, err := lineOf(tx, product)
+	if err == store.ErrNotFound {
+		err = fault.Missing("line", product)
+	}
+	if err != nil {
+		return nil, err
+	}
+	a, err := oneAccount(tx, "number = $2", l.Account)
+	if err != nil {
+		return nil, err
+	}
+	s := &BalanceStatement{From: from, At: at}
+	if err := s.period(tx); err != nil {
+		return nil, err
+	}
+	return s, r.state(tx, s, a, 0, l.Subscriber)
+}
+
 const (
 	statedBuckets = `SELECT b.bucket, b.unit, b.definition, coalesce((SELECT sum(amount) FROM charging_entry e WHERE e.tenant = $1 AND e.account = $2 AND e.bucket = b.bucket AND e.at < $3), 0),
 		coalesce((SELECT sum(amount) FROM charging_entry e WHERE e.tenant = $1 AND e.account = $2 AND e.bucket = b.bucket AND e.at <= $4), 0)
-		FROM charging_bucket b WHERE b.tenant = $1 AND b.account = $2 AND b.made_at <= $4 AND (b.ended_at IS NULL OR b.ended_at > $5) AND (b.bucket = $6 OR $6 = 0) ORDER BY b.bucket`
+		FROM charging_bucket b WHERE b.tenant = $1 AND b.account = $2 AND b.made_at <= $4 AND (b.ended_at IS NULL OR b.ended_at > $5) AND (b.bucket = $6 OR $6 = 0)
+		AND (b.owner = $7 OR b.owner = 0 OR $7 = 0) ORDER BY b.bucket`
 	statedEntries = `SELECT e.bucket, b.unit, e.against, e.ref, e.amount, e.at FROM charging_entry e JOIN charging_bucket b ON b.tenant = e.tenant AND b.account = e.account AND b.bucket = e.bucket
-		WHERE e.tenant = $1 AND e.account = $2 AND e.at >= $3 AND e.at <= $4 AND (e.bucket = $5 OR $5 = 0) ORDER BY e.number LIMIT $6`
+		WHERE e.tenant = $1 AND e.account = $2 AND e.at >= $3 AND e.at <= $4 AND (e.bucket = $5 OR $5 = 0)
+		AND (b.owner = $6 OR b.owner = 0 OR $6 = 0) ORDER BY e.number LIMIT $7`
 )
 
-// state fills in what the ledger says.
-func (r *Room) state(tx *store.Tx, s *BalanceStatement, a account, only int64) error {
+// state fills in what the ledger says: of one bucket, or of those that a subscriber
+// may use; 0: of all.
+func (r *Room) state(tx *store.Tx, s *BalanceStatement, a account, only, sub int64) error {
 	at, from := store.Micros(s.At), store.Micros(s.From)
 	since := at // a bucket that has ended since is in a statement of a period
 	if from != 0 {
 		since = from
 	}
 	var definitions []int64
-	rows, err := tx.Query(statedBuckets, a.Number, from, at, since, only)
+	rows, err := tx.Query(statedBuckets, a.Number, from, at, since, only, sub)
 	s.Balance, err = store.Collect(rows, err, func(r store.Rows) (b StatedBalance, err error) {
 		var bucket, definition, opening, value int64
 		var unit string
@@ -126,7 +162,7 @@ func (r *Room) state(tx *store.Tx, s *BalanceStatement, a account, only int64) e
 	if from == 0 {
 		return nil
 	}
-	rows, err = tx.Query(statedEntries, a.Number, from, at, only, maxStated+1)
+	rows, err = tx.Query(statedEntries, a.Number, from, at, only, sub, maxStated+1)
 	s.Entry, err = store.Collect(rows, err, func(r store.Rows) (e StatementEntry, err error) {
 		var bucket, amount, at int64
 		var unit string

@@ -2,6 +2,8 @@ package charging
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -182,6 +184,65 @@ func completeUsage(tx *store.Tx, page []*Usage) error {
 		u.RatedProductUsage = []RatedUsage{rated}
 	}
 	return nil
+}
+
+const (
+	usageOfLine = ` WHERE tenant = $1 AND account = $2 AND subscriber = $3 AND at >= $4 AND last_at >= $5 AND (last_at < $6 OR file > 0 AND first_at < $6)
+		AND (at < $7 OR at = $7 AND (number < $8 OR number = $8 AND place < $9)) ORDER BY at DESC, number DESC, place DESC LIMIT $10`
+	aheadAtMost = 24 * time.Hour // a client's clock
+)
+
+// UsageOfLine are the usage records of a product in a period, those charged last
+// first: at most limit of them, behind a cursor. next is the cursor of the next page,
+// "" at the end; a page before the end may have fewer.
+func UsageOfLine(tx *store.Tx, product string, from, to time.Time, cursor string, limit int) (page []*Usage, next string, err error) {
+	l, err := lineOf(tx, product)
+	if err == store.ErrNotFound {
+		err = fault.Missing("line", product)
+	}
+	if err != nil || l.Subscriber == 0 {
+		return nil, "", err
+	}
+	at := [3]int64{math.MaxInt64, math.MaxInt64, math.MaxInt64}
+	if cursor != "" {
+		if at, err = readCursor(cursor); err != nil {
+			return nil, "", err
+		}
+	}
+	rows, err := tx.Query("SELECT "+Usages.Rows.Columns+" FROM "+Usages.Rows.From+usageOfLine, l.Account, l.Subscriber, store.Micros(from.Add(-aheadAtMost)),
+		store.Micros(from), store.Micros(to), at[0], at[1], at[2], limit+1)
+	found, err := store.Collect(rows, err, scanUsage)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(found) > limit {
+		found = found[:limit]
+		last := &found[limit-1].row
+		next = fmt.Sprintf("%d.%d.%d", last.at, last.number, last.place)
+	}
+	if err := openUsages(tx, found); err != nil {
+		return nil, "", err
+	}
+	for _, u := range found { // a row of a file has records of a whole day
+		if !u.UsageDate.Before(from) && u.UsageDate.Before(to) {
+			page = append(page, u)
+		}
+	}
+	return page, next, completeUsage(tx, page)
+}
+
+// readCursor reads what the page before ended with: instant, number and place.
+func readCursor(cursor string) (at [3]int64, err error) {
+	parts := strings.Split(cursor, ".")
+	for i := range at {
+		if len(parts) == len(at) && err == nil {
+			at[i], err = strconv.ParseInt(parts[i], 10, 64)
+		}
+	}
+	if err != nil || len(parts) != len(at) {
+		return at, fault.BadInput("badCursor", "The cursor is not one that a page has given")
+	}
+	return at, nil
 }
 
 // UsageSpecification says what a sort of usage records holds (TMF635).
