@@ -132,10 +132,11 @@ func (t *turn) tell(s *Session, abort bool, cause credit.Cause) {
 }
 
 // wakeBlocked lets the sessions that were told there is nothing left ask anew
-// (Q11, Q14).
+// (Q11, Q14). One of a line is told by its access server, which hears of it always:
+// its reports ask for nothing.
 func (t *turn) wakeBlocked() {
 	for s := t.a.sessions; s != nil; s = s.next {
-		if s.Blocked && !t.once || s.Blocked && s != t.s {
+		if (s.Blocked || s.Face == credit.RADIUS) && (!t.once || s != t.s) {
 			t.tell(s, false, 0)
 		}
 	}
