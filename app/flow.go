@@ -42,6 +42,9 @@ func score(b *outbox.Bus, c *charging.Room) {
 	outbox.On(b, "charging", c.Resume)
 	outbox.On(b, "charging", c.End)
 
+	// What charging could not give is not to run.
+	outbox.On(b, "option", order.OptionRefused)
+
 	// The customer hears of it.
 	outbox.On(b, "communication", communication.Welcome)
 	outbox.On(b, "communication", communication.Changed)

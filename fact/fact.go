@@ -170,6 +170,15 @@ type BalanceChanged struct {
 	At       time.Time `json:"at"`
 }
 
+// OptionRefused says that charging could not give a line what a product that relies on
+// it gives, as when the balance does not reach for it any more. Nothing was taken.
+type OptionRefused struct {
+	Product string    `json:"product"` // the option, which runs in vain
+	Line    string    `json:"line"`
+	Reason  string    `json:"reason"`
+	At      time.Time `json:"at"`
+}
+
 // UsageFileEnded says how a file of usage that a source left was dealt with. A file
 // that is refused or missing is usage that nobody was charged for.
 type UsageFileEnded struct {
@@ -203,4 +212,5 @@ func (f ProductResumed) Key() string       { return f.Product }
 func (f ProductTerminated) Key() string    { return f.Product }
 func (f ThresholdCrossed) Key() string     { return f.Account }
 func (f BalanceChanged) Key() string       { return f.Account }
+func (f OptionRefused) Key() string        { return f.Product }
 func (f UsageFileEnded) Key() string       { return f.Source }

@@ -2,7 +2,7 @@
 // specifications of network and services, and a small catalogue, as documents
 // that pass through the same doors as any other.
 //
-//	productOffering Prepaid | Flat M | Flat L
+//	productOffering Prepaid | Flat M | Flat L  <── optionalFor ── 5 GB pack
 //	   └─ productSpecification Mobile SIM
 //	        └─ CFS Mobile line ─ RFS Mobile access ─┬─ SIM card       (pool sim)
 //	                                                ├─ MSISDN         (pool msisdn)
@@ -35,6 +35,7 @@ const (
 	Prepaid    = "mobile-prepaid"
 	FlatM      = "mobile-flat-m"
 	FlatL      = "mobile-flat-l"
+	Pack       = "mobile-pack-5" // 5 GB on top of any of them
 )
 
 // rest is how long a number or card that was in use is given to nobody: whoever

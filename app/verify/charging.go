@@ -16,6 +16,8 @@ var charged = map[string]core.State{subscription.Active: core.Active, subscripti
 func (v *run) judgeLine(tx *store.Tx, p *subscription.Product, lines map[string]charging.Line) (words string, err error) {
 	line, known := lines[p.ID]
 	switch {
+	case line.Option:
+		return "", nil // its state is that of its line
 	case !p.Live() && known && line.State != core.Closed && !p.TerminationDate.IsZero():
 		return "has ended, but charging still lets it use the network", nil
 	case !p.Live():

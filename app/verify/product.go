@@ -59,9 +59,9 @@ func (v *run) productPage(tenant string, owing *billing.Owing, page []*subscript
 
 // judgeAll judges products that were read together.
 func (v *run) judgeAll(tx *store.Tx, owing *billing.Owing, page []*subscription.Product) (out []suspect, err error) {
-	var ids, services []string
+	var ids, services, on []string
 	for _, p := range page {
-		ids = append(ids, p.ID)
+		ids, on = append(ids, p.ID), append(on, p.ReliesOn()...)
 		for _, r := range p.RealizingService {
 			services = append(services, r.ID)
 		}
@@ -78,8 +78,12 @@ func (v *run) judgeAll(tx *store.Tx, owing *billing.Owing, page []*subscription.
 	if err != nil {
 		return nil, err
 	}
+	relied, err := subscription.Statuses(tx, on)
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range page {
-		found, err := judge(tx, owing, p, states, booked[p.ID])
+		found, err := judge(tx, owing, p, states, relied, booked[p.ID])
 		if err != nil {
 			return nil, err
 		}
@@ -93,7 +97,7 @@ func (v *run) judgeAll(tx *store.Tx, owing *billing.Owing, page []*subscription.
 			found = append(found, Mismatch{Kind: KindCharging, Tenant: tx.Tenant(), Product: p.ID, Words: words})
 		}
 		for _, m := range found {
-			s := suspect{Mismatch: m, again: func() (Mismatch, bool, error) { return v.productAgain(m) }}
+			s := suspect{Mismatch: m, also: p.ReliesOn(), again: func() (Mismatch, bool, error) { return v.productAgain(m) }}
 			for _, r := range p.RealizingService {
 				s.also = append(s.also, r.ID)
 			}
@@ -124,9 +128,9 @@ func (v *run) productAgain(m Mismatch) (now Mismatch, bad bool, err error) {
 	return now, bad, err
 }
 
-// judge holds a product against its services and its bill. A product whose own
-// state is wrong is not judged further.
-func judge(tx *store.Tx, owing *billing.Owing, p *subscription.Product, states map[string]string, b *billing.Booked) ([]Mismatch, error) {
+// judge holds a product against its services, what it relies on, and its bill. A
+// product whose own state is wrong is not judged further.
+func judge(tx *store.Tx, owing *billing.Owing, p *subscription.Product, states, relied map[string]string, b *billing.Booked) ([]Mismatch, error) {
 	m := Mismatch{Kind: KindProduct, Tenant: tx.Tenant(), Product: p.ID}
 	if len(p.RealizingService) > 0 {
 		m.Service = p.RealizingService[0].ID
@@ -140,10 +144,13 @@ func judge(tx *store.Tx, owing *billing.Owing, p *subscription.Product, states m
 			return []Mismatch{m}, nil
 		}
 	}
+	if m.Words = leftBehind(p, relied); m.Words != "" {
+		return []Mismatch{m}, nil
+	}
 	m.Kind = KindBilling
 	var out []Mismatch
 	for _, i := range b.Items {
-		if words := judgeItem(p, i); words != "" {
+		if words := judgeItem(p, standing(p, relied), i); words != "" {
 			one := m
 			one.Item, one.Words = i.ID, words
 			out = append(out, one)
@@ -154,6 +161,38 @@ func judge(tx *store.Tx, owing *billing.Owing, p *subscription.Product, states m
 	}
 	unbilled, err := judgeBill(tx, owing, p, b, m)
 	return append(out, unbilled...), err
+}
+
+// leftBehind says that an option runs whose line is over: nobody can use it. relied are
+// the statuses of what products rely on.
+func leftBehind(p *subscription.Product, relied map[string]string) string {
+	if !p.Live() || p.Status == subscription.PendingTerminate {
+		return ""
+	}
+	for _, id := range p.ReliesOn() {
+		switch relied[id] {
+		case "":
+			return fmt.Sprintf("is %s, but product %s, which it relies on, does not exist", p.Status, id)
+		case subscription.Terminated, subscription.Cancelled, subscription.Aborted:
+			return fmt.Sprintf("is %s, but product %s, which it relies on, is %s", p.Status, id, relied[id])
+		}
+	}
+	return ""
+}
+
+// standing is how a product stands for its bill: an option rests while its line does.
+// "" while that is being ended, and nobody can say.
+func standing(p *subscription.Product, relied map[string]string) string {
+	is := p.Network()
+	for _, id := range p.ReliesOn() {
+		switch {
+		case is == subscription.Active && relied[id] == subscription.Suspended:
+			is = subscription.Suspended
+		case relied[id] != subscription.Active && relied[id] != subscription.Suspended:
+			return ""
+		}
+	}
+	return is
 }
 
 // confirmed is what the inventory must say for each state that a product heard.
@@ -176,9 +215,8 @@ func disagreement(p *subscription.Product, r subscription.ServiceRef, state stri
 	return fmt.Sprintf("is %s, but service %s is %s in the inventory", p.Status, r.ID, state)
 }
 
-// judgeItem says what is wrong with a billable item of a product.
-func judgeItem(p *subscription.Product, i *billing.BillableItem) string {
-	is := p.Network()
+// judgeItem says what is wrong with a billable item of a product that stands so.
+func judgeItem(p *subscription.Product, is string, i *billing.BillableItem) string {
 	switch {
 	case !slices.ContainsFunc(p.RealizingService, func(r subscription.ServiceRef) bool { return r.ID == i.ConfirmedBy }):
 		return fmt.Sprintf("%s is billed on the word of service %s, which does not realise the product", i.Name, i.ConfirmedBy)

@@ -25,7 +25,8 @@ type charge struct {
 
 // owed are the charges of a product that was ordered as an offering at the instant.
 // A price that is billed already stays: it was valid when it was sold. What charging
-// rates is billed by what was used, not from here.
+// rates is billed by what was used, not from here, and what is paid from a balance is
+// not billed at all.
 func owed(tx *store.Tx, p *subscription.Product, o *catalog.ProductOffering, at time.Time, billed []*BillableItem) ([]charge, error) {
 	prices, err := catalog.Prices(tx, o)
 	if err != nil {
@@ -33,7 +34,7 @@ func owed(tx *store.Tx, p *subscription.Product, o *catalog.ProductOffering, at 
 	}
 	var out []charge
 	for _, price := range prices {
-		if rating.Rates(price) {
+		if rating.Rates(price) || p.PaidFromBalance.Pays(price.ID) {
 			continue
 		}
 		stays := slices.ContainsFunc(billed, func(i *BillableItem) bool { return i.open() && i.Price.ID == price.ID })

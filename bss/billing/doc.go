@@ -23,7 +23,8 @@
 //
 // While a product is suspended its items are charged or not as their price says:
 // an extension attribute of the price, chargeWhileSuspended, "full" or "none". A
-// price that says nothing is not charged for: the customer cannot use it.
+// price that says nothing is not charged for: the customer cannot use it. An option
+// rests with the line that it relies on, by the policy of its own prices.
 //
 // Hears Product*; tells nothing. Every heard fact is written to billing_heard, so
 // that hearing it twice changes nothing. What cannot be billed (no account, an

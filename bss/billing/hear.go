@@ -51,7 +51,11 @@ func Begin(tx *store.Tx, f fact.ProductActive) (err error) {
 		return err
 	}
 	charges = slices.DeleteFunc(charges, func(c charge) bool { return billed[c.price.ID] > 0 })
-	return start{p, o, f.BillingAccount, f.Service, f.At, false}.begin(tx, charges, billed)
+	rests, err := subscription.LineSuspended(tx, p)
+	if err != nil {
+		return err
+	}
+	return start{p, o, f.BillingAccount, f.Service, f.At, rests}.begin(tx, charges, billed)
 }
 
 // sold is the product and the offering it is billed as; no offering, no prices.
@@ -219,38 +223,78 @@ func (c charge) sameAs(i *BillableItem) bool {
 	return err == nil && order == 0
 }
 
-// Suspend hears that the product is barred in the network.
+// Suspend hears that the product is barred in the network. What relies on it cannot be
+// used meanwhile: its options rest too, each as the charge policy of its own price says.
 func Suspend(tx *store.Tx, f fact.ProductSuspended) (err error) {
 	defer fault.Wrap(&err, "billing.Suspend(%s)", f.Product)
-	return each(tx, "suspended", f.Product, f.Service, f.At, func(i *BillableItem) {
+	rest := func(i *BillableItem) {
 		if i.State == ItemActive {
 			i.suspend(f.At)
 		}
-	})
+	}
+	fresh, err := noted(tx, "suspended", f.Product, f.Service, f.At)
+	if err != nil || !fresh {
+		return err
+	}
+	options, err := subscription.Options(tx, f.Product)
+	if err != nil {
+		return err
+	}
+	for _, o := range options {
+		if err := eachOpen(tx, o.ID, rest); err != nil {
+			return err
+		}
+	}
+	return eachOpen(tx, f.Product, rest)
 }
 
-// Resume hears that the product runs again. It starts no new term.
+// Resume hears that the product runs again, and with it those of its options that rest
+// for nothing else. It starts no new term.
 func Resume(tx *store.Tx, f fact.ProductResumed) (err error) {
 	defer fault.Wrap(&err, "billing.Resume(%s)", f.Product)
-	return each(tx, "resumed", f.Product, f.Service, f.At, func(i *BillableItem) {
-		if i.State == ItemSuspended {
-			i.resume(f.At)
+	fresh, err := noted(tx, "resumed", f.Product, f.Service, f.At)
+	if err != nil || !fresh {
+		return err
+	}
+	p, err := subscription.Get(tx, f.Product)
+	if err != nil {
+		return err
+	}
+	options, err := subscription.Options(tx, f.Product)
+	if err != nil {
+		return err
+	}
+	for _, p := range append(options, p) {
+		rests, err := subscription.LineSuspended(tx, p)
+		if err != nil {
+			return err
 		}
-	})
+		if rests || p.ID != f.Product && p.Network() == subscription.Suspended {
+			continue
+		}
+		if err := eachOpen(tx, p.ID, func(i *BillableItem) {
+			if i.State == ItemSuspended {
+				i.resume(f.At)
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // End hears that the product has left the network: nothing is owed from then on.
 func End(tx *store.Tx, f fact.ProductTerminated) (err error) {
 	defer fault.Wrap(&err, "billing.End(%s)", f.Product)
-	return each(tx, "terminated", f.Product, f.Service, f.At, func(i *BillableItem) { i.end(f.At) })
-}
-
-// each changes the open items of a product, once per fact.
-func each(tx *store.Tx, what, product, service string, at time.Time, change func(*BillableItem)) error {
-	fresh, err := noted(tx, what, product, service, at)
+	fresh, err := noted(tx, "terminated", f.Product, f.Service, f.At)
 	if err != nil || !fresh {
 		return err
 	}
+	return eachOpen(tx, f.Product, func(i *BillableItem) { i.end(f.At) })
+}
+
+// eachOpen changes the open items of a product.
+func eachOpen(tx *store.Tx, product string, change func(*BillableItem)) error {
 	items, err := openItems(tx, product)
 	if err != nil {
 		return err

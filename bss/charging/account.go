@@ -164,10 +164,10 @@ func (r *Room) Open(tx *store.Tx, f fact.ProductActive) (err error) {
 		return nil
 	}
 	on, err := r.publish(tx, offering)
-	if err != nil || on == nil {
+	if err != nil || on == nil && p.PaidFromBalance == nil {
 		return err
 	}
-	if is, err := r.openOption(tx, p, f, on); is || err != nil {
+	if is, err := r.openOption(tx, p, offering, on); is || err != nil || on == nil {
 		return err
 	}
 	acc, fresh, err := r.accountFor(tx, p, f, on)

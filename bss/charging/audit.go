@@ -22,6 +22,7 @@ import (
 type Line struct {
 	Product   string
 	Confirmed bool       // the account has a subscriber for it
+	Option    bool       // it has none of its own: what it gives is its line's
 	State     core.State // of the subscriber, as the journal last said
 }
 
@@ -35,11 +36,12 @@ func LinesOf(tx *store.Tx, products []string) (map[string]Line, error) {
 	for i, id := range products {
 		args[i] = id
 	}
-	rows, err := tx.Query("SELECT product, subscriber, state FROM charging_line WHERE tenant = $1 AND product IN ("+store.In(2, len(args))+")", args...)
+	in := "WHERE tenant = $1 AND product IN (" + store.In(2, len(args)) + ")"
+	rows, err := tx.Query("SELECT product, subscriber, state, 0 FROM charging_line "+in+" UNION ALL SELECT product, 0, 0, 1 FROM charging_option "+in, args...)
 	_, err = store.Collect(rows, err, func(r store.Rows) (l Line, err error) {
-		var subscriber, state int64
-		err = r.Scan(&l.Product, &subscriber, &state)
-		l.Confirmed, l.State = subscriber > 0, core.State(state)
+		var subscriber, state, option int64
+		err = r.Scan(&l.Product, &subscriber, &state, &option)
+		l.Confirmed, l.State, l.Option = subscriber > 0, core.State(state), option == 1
 		out[l.Product] = l
 		return l, err
 	})

@@ -146,8 +146,13 @@ func (r *Room) refuse(ctx context.Context, c command, why *fault.Error) error {
 	return r.DB.Write(ctx, store.Scope{Tenant: c.tenant, Actor: actor}, func(tx *store.Tx) error {
 		n, err := tx.Exec("UPDATE charging_command SET state = 'refused', error = $3, ended_at = $4 WHERE tenant = $1 AND number = $2 AND state = 'pending'",
 			c.number, why.Error(), store.Micros(tx.Now()))
-		if err != nil || n == 0 || c.action == "" {
+		switch {
+		case err != nil || n == 0:
 			return err
+		case c.kind == cmdOption:
+			return optionRefused(tx, c, why.Reason)
+		case c.action == "":
+			return nil
 		}
 		return r.stepRefused(tx, c, why.Reason)
 	})
@@ -196,7 +201,7 @@ func (r *Room) doing(c command, o *order, acc account, l line) (func(*core.Hand)
 	case cmdState:
 		return func(h *core.Hand) error { return r.setLine(h, uint16(l.Subscriber), o.State) }, nil
 	case cmdOption:
-		return r.giveOption(o, l)
+		return r.giveOption(o, acc, l)
 	case cmdOptionEnd:
 		return takeOption(o), nil
 	case cmdTopUp:

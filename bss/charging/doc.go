@@ -21,7 +21,11 @@
 // is ordered by a resource of its own (policy_limit.go). Policy counters are projected
 // too, and policy control is told of them by a job, until it has heard (policy_counter.go).
 //
-// Tells: BalanceChanged, ThresholdCrossed, UsageFileEnded. Hears: ProductActive, ProductChanged,
+// An option is a product that relies on a line (option.go): what it gives goes to the
+// line's account. On a prepaid line its one-time price is taken from the balance in the
+// same command (buy.go), and is not billed.
+//
+// Tells: BalanceChanged, ThresholdCrossed, UsageFileEnded, OptionRefused. Hears: ProductActive, ProductChanged,
 // ProductSuspended, ProductResumed, ProductTerminated.
 //
 //	facts, APIs ──> command (row) ──> core.Engine ──> journal ──> projector ──> usage, entries, facts

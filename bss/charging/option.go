@@ -6,7 +6,6 @@ import (
 
 	"tandem/bss/charging/core"
 	"tandem/bss/subscription"
-	"tandem/fact"
 	"tandem/kit/fault"
 	"tandem/kit/store"
 )
@@ -18,14 +17,15 @@ import (
 const ReliesOn = subscription.ReliesOn
 
 const (
-	cmdOption    = "option"    // what an option gives; the product of the command is the line
+	cmdOption    = "option"    // an option is paid, and gives; the product of the command is the line
 	cmdOptionEnd = "optionEnd" // what is left of it is taken back
 )
 
 // openOption hears that a product runs that is an option. is says whether it is one:
-// what relies on nothing that is charged for is not.
-func (r *Room) openOption(tx *store.Tx, p *subscription.Product, f fact.ProductActive, on *plan) (is bool, err error) {
-	if _, _, err := optionOf(tx, f.Product); err != store.ErrNotFound {
+// what relies on nothing that is charged for is not. on is nil for one that gives
+// nothing here, and is only to be paid.
+func (r *Room) openOption(tx *store.Tx, p *subscription.Product, offering string, on *plan) (is bool, err error) {
+	if _, _, err := optionOf(tx, p.ID); err != store.ErrNotFound {
 		return err == nil, err // heard before
 	}
 	for _, rel := range p.ProductRelationship {
@@ -40,17 +40,24 @@ func (r *Room) openOption(tx *store.Tx, p *subscription.Product, f fact.ProductA
 			return false, err
 		}
 		acc, err := oneAccount(tx, "number = $2", l.Account)
-		if err == nil && acc.Currency != on.Currency {
+		if err == nil && on != nil && acc.Currency != on.Currency {
 			err = fault.Clash("charging.option", "Product %q is priced in %s; the account of %q is in %s", p.ID, on.Currency, l.Product, acc.Currency)
 		}
 		if err != nil {
 			return false, err
 		}
 		if _, err := tx.Exec("INSERT INTO charging_option (tenant, product, line, account, offering) VALUES ($1, $2, $3, $4, $5)",
-			p.ID, l.Product, l.Account, on.Offering); err != nil {
+			p.ID, l.Product, l.Account, offering); err != nil {
 			return false, err
 		}
-		return true, r.order(tx, l.Account, cmdOption, l.Product, order{Plan: on.Number, Ref: p.ID})
+		o := order{Ref: p.ID}
+		if on != nil {
+			o.Plan = on.Number
+		}
+		if paid := p.PaidFromBalance; paid != nil {
+			o.Amount = paid.Amount.Nano
+		}
+		return true, r.order(tx, l.Account, cmdOption, l.Product, o)
 	}
 	return false, nil
 }
@@ -71,7 +78,7 @@ func (r *Room) endOption(tx *store.Tx, product string, s core.State) error {
 	if err != nil {
 		return err
 	}
-	rows, err := tx.Query("SELECT DISTINCT bucket, 0, 0 FROM charging_entry WHERE tenant = $1 AND account = $2 AND ref = $3 ORDER BY bucket", account, product)
+	rows, err := tx.Query("SELECT DISTINCT bucket, 0, 0 FROM charging_entry WHERE tenant = $1 AND account = $2 AND ref = $3 AND amount > 0 ORDER BY bucket", account, product)
 	takes, err := store.Collect(rows, err, func(r store.Rows) (t take, err error) {
 		err = r.Scan(&t.Bucket, &t.Amount, &t.Why)
 		return t, err
@@ -82,10 +89,11 @@ func (r *Room) endOption(tx *store.Tx, product string, s core.State) error {
 	return r.order(tx, account, cmdOptionEnd, line, order{Ref: product, Takes: takes})
 }
 
-// giveOption gives the line what its option gives.
-func (r *Room) giveOption(o *order, l line) (func(*core.Hand) error, error) {
+// giveOption takes what the option costs from the balance, and gives the line what it
+// gives: both or nothing, once.
+func (r *Room) giveOption(o *order, acc account, l line) (func(*core.Hand) error, error) {
 	p := r.planByNumber(o.Plan)
-	if p == nil {
+	if p == nil && o.Plan != 0 {
 		return nil, errors.New("its plan is not on the shelf")
 	}
 	if l.Subscriber == 0 {
@@ -94,6 +102,9 @@ func (r *Room) giveOption(o *order, l line) (func(*core.Hand) error, error) {
 	return func(h *core.Hand) error {
 		if !has(h, uint16(l.Subscriber)) {
 			return fault.Clash("charging.ended", "The line of the option has ended")
+		}
+		if err := r.pay(h, o, acc.Currency); err != nil || p == nil {
+			return err
 		}
 		return give(h, p, uint16(l.Subscriber), false, o.Ref, core.SourceOf(o.Ref))
 	}, nil

@@ -3,7 +3,7 @@
 // network wing fulfil them, and follows how that goes.
 //
 // Owns: product orders and their cancellation tasks. Tells: OrderPlaced,
-// OrderEnded. Hears: ServiceOrderItemDone, ServiceOrderFellOut.
+// OrderEnded. Hears: ServiceOrderItemDone, ServiceOrderFellOut, OptionRefused.
 //
 //	POST productOrder ─> Place ─┬─ party: may this customer buy?
 //	      (one transaction)     ├─ catalog: sellable, eligible, configured, compatible

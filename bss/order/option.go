@@ -4,9 +4,73 @@ import (
 	"fmt"
 	"slices"
 
+	"tandem/bss/catalog"
+	"tandem/bss/charging"
 	"tandem/bss/subscription"
+	"tandem/fact"
 	"tandem/kit/fault"
+	"tandem/kit/store"
+	"tandem/kit/tmf"
 )
+
+// mayRely refuses an option of what does not run yet, and of another option.
+func mayRely(line *subscription.Product) error {
+	switch {
+	case !line.Live():
+		return fault.Clash("notActive", "Product %q is %s; what relies on it can be ordered when it runs", line.ID, line.Status)
+	case len(line.ReliesOn()) > 0:
+		return fault.BadInput("optionOfOption", "%q (product %q) is an option itself; order this one for product %q", line.Name, line.ID, line.ReliesOn()[0])
+	}
+	return nil
+}
+
+// option checks that the line of a new product can use what that gives, and finds out
+// what it pays for it from its balance.
+func (p *placing) option(product *subscription.Product, o *catalog.ProductOffering) error {
+	on := product.ReliesOn()
+	if len(on) == 0 {
+		return nil
+	}
+	if len(on) > 1 {
+		return fault.BadInput("severalLines", "An option relies on one product, not on %d; order it for each", len(on))
+	}
+	line, err := subscription.Get(p.tx, on[0])
+	if err != nil {
+		return err
+	}
+	prices, err := catalog.Prices(p.tx, o)
+	if err != nil {
+		return err
+	}
+	if err := charging.Fits(p.tx, line, o, prices); err != nil {
+		return err
+	}
+	due := concerning(prices, p.tx.Now(), product.ProductCharacteristic, product.Places())
+	product.PaidFromBalance, err = charging.FromBalance(p.tx, line, due)
+	if err != nil || product.PaidFromBalance == nil {
+		return err
+	}
+	sum := *product.PaidFromBalance.Amount
+	if before, more := p.balances[line.ID]; more {
+		if sum, err = sum.Add(before); err != nil {
+			return err
+		}
+	}
+	p.balances[line.ID] = sum
+	return charging.Reaches(p.tx, line, sum)
+}
+
+// OptionRefused hears that charging could not give what an option gives: it is ended,
+// by an order that says why.
+func OptionRefused(tx *store.Tx, f fact.OptionRefused) error {
+	p, err := subscription.Get(tx, f.Product)
+	if err != nil || p.Over() || p.Status == subscription.PendingTerminate {
+		return err
+	}
+	return Place(tx, &ProductOrder{Description: "Ends what could not be given: " + f.Reason,
+		Note:             []tmf.Note{{Author: "charging", Date: tx.Now(), Text: f.Reason}},
+		ProductOrderItem: []Item{{ID: "1", Action: Delete, Product: &Product{ID: p.ID, Name: p.Name}}}})
+}
 
 // endOptions has the order end what relies on the products that it ends (TMF637
 // productRelationship reliesOn), by items that everybody sees. Each waits for the item
@@ -23,8 +87,7 @@ func (p *placing) endOptions() error {
 			return fault.BadInput("reliesOnEnded", "%q cannot rely on product %q, which the same order ends", made.Name, made.ReliesOn()[i])
 		}
 	}
-	for i := 0; i < len(p.order.ProductOrderItem); i++ { // it grows: an option may have options
-		it := p.order.ProductOrderItem[i]
+	for _, it := range slices.Clone(p.order.ProductOrderItem) { // it grows
 		if it.Action != Delete {
 			continue
 		}
@@ -33,7 +96,7 @@ func (p *placing) endOptions() error {
 			return err
 		}
 		for _, o := range options {
-			if ends[o.ID] || o.Status == subscription.PendingTerminate || o.Status == subscription.Created {
+			if ends[o.ID] || o.Customer() != p.customer.ID || o.Status == subscription.PendingTerminate || o.Status == subscription.Created {
 				continue
 			}
 			ends[o.ID] = true

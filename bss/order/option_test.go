@@ -5,8 +5,10 @@ import (
 	"slices"
 	"testing"
 
+	"tandem/bss/billing"
 	"tandem/bss/order"
 	"tandem/bss/subscription"
+	"tandem/kit/store"
 )
 
 // relying makes an item's product an option of a product.
@@ -21,17 +23,23 @@ func (s *shop) option(offering, on string) *subscription.Product {
 	return s.productsOf(s.through(of("ada", relying(add("1", offering), on))).ID)[0]
 }
 
-// A line takes its options with it, and theirs, by items of the same order; nothing is
+// A line takes its options with it, by items of the same order; nothing is
 // billed after that.
 func TestTheEndOfALineIsThatOfItsOptions(t *testing.T) {
 	each(t, func(s *shop) {
 		line, other := s.sold("ada", "mobile-s"), s.sold("ada", "mobile-m")
 		pack, stays := s.option("card", line.ID), s.option("card", other.ID)
-		booster := s.option("card", pack.ID)
+		booster := s.option("card", line.ID)
+		s.refused("an option of an option", of("ada", relying(add("1", "card"), pack.ID)), http.StatusBadRequest, "optionOfOption")
 		placed := s.place(of("ada", end("1", line.ID)))
-		if items := placed.ProductOrderItem; len(items) != 3 || items[1].ID != "1-1" || items[1].Action != order.Delete || items[1].Product.ID != pack.ID ||
-			items[1].Relationship[0].ID != "1" || items[2].Product.ID != booster.ID || items[2].Relationship[0].ID != "1-1" {
+		items := placed.ProductOrderItem
+		if len(items) != 3 || items[1].ID != "1-1" || items[2].ID != "1-2" || items[1].Product.ID != pack.ID || items[2].Product.ID != booster.ID {
 			s.Fatalf("items %+v", items)
+		}
+		for _, it := range items[1:] {
+			if it.Action != order.Delete || len(it.Relationship) != 1 || it.Relationship[0].ID != "1" {
+				s.Errorf("item %+v", it)
+			}
 		}
 		s.ends(placed.ID, order.Completed)
 		for _, p := range []*subscription.Product{line, pack, booster} {
@@ -80,6 +88,43 @@ func TestALineThatCannotBeEndedKeepsItsOptions(t *testing.T) {
 		s.ends(placed.ID, order.Failed)
 		if now := s.product(pack.ID); now.Status != subscription.Active || !slices.Equal(s.billed(pack.ID), []string{"card-month active"}) {
 			s.Errorf("the option is %s, billed %v", now.Status, s.billed(pack.ID))
+		}
+	})
+}
+
+// While a line is barred its options cannot be used: they rest as their own prices say,
+// also one that came in that time, and go on with the line.
+func TestOptionsRestWithTheirLine(t *testing.T) {
+	each(t, func(s *shop) {
+		s.sell("rests", "data-card", eur("rests-month", "3", ""))
+		s.sell("paid-for", "data-card", eur("paid-month", "4", `,"chargeWhileSuspended":"full"`))
+		line := s.sold("ada", "mobile-s")
+		rests, paid := s.option("rests", line.ID), s.option("paid-for", line.ID)
+		s.through(of("ada", modify("1", line.ID, subscription.Suspended)))
+		late := s.option("rests", line.ID)
+		s.through(of("ada", modify("1", paid.ID, subscription.Suspended)))
+		s.idle()
+		for p, want := range map[string]string{line.ID: "s-month suspended", rests.ID: "rests-month suspended", paid.ID: "paid-month suspended", late.ID: "rests-month suspended"} {
+			if got := s.billed(p); !slices.Contains(got, want) {
+				s.Errorf("billed %v, want %s", got, want)
+			}
+		}
+		s.read(func(tx *store.Tx) error {
+			items, err := billing.ItemsOf(tx, paid.ID)
+			if err != nil || len(items) != 1 || items[0].ChargeWhileSuspended != billing.ChargeFull || len(items[0].Suspension) != 1 {
+				s.Errorf("%v %+v", err, items)
+			}
+			return err
+		})
+		s.through(of("ada", modify("1", line.ID, subscription.Active)))
+		for p, want := range map[string]string{line.ID: "s-month active", rests.ID: "rests-month active", paid.ID: "paid-month suspended", late.ID: "rests-month active"} {
+			if got := s.billed(p); !slices.Contains(got, want) {
+				s.Errorf("after the bar was lifted billed %v, want %s", got, want)
+			}
+		}
+		s.through(of("ada", modify("1", paid.ID, subscription.Active)))
+		if got := s.billed(paid.ID); !slices.Equal(got, []string{"paid-month active"}) {
+			s.Errorf("billed %v", got)
 		}
 	})
 }

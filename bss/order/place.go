@@ -34,7 +34,8 @@ type placing struct {
 	byItem   map[string][]string     // item -> its service order items
 	products []*subscription.Product // to be made, once their services are known
 	pieces   int64
-	owes     map[string][]string // billing account, "" the customer's own -> currencies
+	owes     map[string][]string  // billing account, "" the customer's own -> currencies
+	balances map[string]tmf.Money // line -> what its options take from its balance
 }
 
 // line ties a service order item to the product it realises.
@@ -49,7 +50,7 @@ func Place(tx *store.Tx, o *ProductOrder) error {
 		return fault.BadInput("notSettable", "state is set by the server")
 	}
 	o.receive(tx.Now())
-	p := &placing{tx: tx, order: o, byItem: map[string][]string{}, owes: map[string][]string{}, service: &fulfilment.ServiceOrder{
+	p := &placing{tx: tx, order: o, byItem: map[string][]string{}, owes: map[string][]string{}, balances: map[string]tmf.Money{}, service: &fulfilment.ServiceOrder{
 		RequestedStartDate: o.RequestedStartDate, RequestedCompletionDate: o.RequestedCompletionDate, Priority: o.Priority, Category: o.Category}}
 	if err := p.checkItems(); err != nil {
 		return err
@@ -509,6 +510,9 @@ func (p *placing) product(it *Item, n int64, o *catalog.ProductOffering, parts [
 	if err := p.relate(it, product); err != nil {
 		return err
 	}
+	if err := p.option(product, o); err != nil {
+		return err
+	}
 	if it.Product != nil && it.Product.Name != "" {
 		product.Name = it.Product.Name
 	}
@@ -544,6 +548,9 @@ func (p *placing) relate(it *Item, product *subscription.Product) error {
 		}
 		if err == nil && (other.Over() || other.Status == subscription.PendingTerminate) {
 			err = fault.Clash("productEnded", "Product %q is %s", other.ID, other.Status)
+		}
+		if err == nil && r.RelationshipType == subscription.ReliesOn {
+			err = mayRely(other)
 		}
 		if err != nil {
 			return fault.At(at, err)
@@ -747,6 +754,9 @@ func (p *placing) configured(c *subscription.PendingChange, it *Item, owned *sub
 		return err
 	}
 	if other {
+		if len(owned.ReliesOn()) > 0 {
+			return fault.BadInput("otherOption", "Product %q is an option: order %q anew, and end the product", owned.ID, o.Name)
+		}
 		if err := p.sameServices(owned, o, s); err != nil {
 			return err
 		}

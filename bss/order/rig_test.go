@@ -18,6 +18,7 @@ import (
 
 	"tandem/bss/billing"
 	"tandem/bss/catalog"
+	"tandem/bss/charging"
 	"tandem/bss/order"
 	"tandem/bss/party"
 	"tandem/bss/subscription"
@@ -87,7 +88,7 @@ func open(t *testing.T, engine store.Dialect) *shop {
 	config := storetest.Config(t, engine)
 	config.Clock = func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 	s.db = storetest.OpenConfig(t, config, slices.Concat([]store.Schema{tmf.Schema(), outbox.Schema(), work.Schema()},
-		subscription.Schemas, order.Schemas, billing.Schemas, spec.Schemas, inventory.Schemas, activation.Schemas, fulfilment.Schemas)...)
+		subscription.Schemas, charging.Schemas, order.Schemas, billing.Schemas, spec.Schemas, inventory.Schemas, activation.Schemas, fulfilment.Schemas)...)
 	s.ok(tmf.Migrate(t.Context(), s.db, kinds))
 	var err error
 	s.reg, err = lab.StartHLR(context.WithoutCancel(t.Context()), lab.HLRConfig{Dir: t.TempDir()})

@@ -39,6 +39,20 @@ func Options(tx *store.Tx, product string) ([]*Product, error) {
 	return slices.DeleteFunc(found, func(p *Product) bool { return p.Over() || !slices.Contains(p.ReliesOn(), product) }), err
 }
 
+// LineSuspended says that a product relies on one that is barred in the network.
+func LineSuspended(tx *store.Tx, p *Product) (bool, error) {
+	for _, id := range p.ReliesOn() {
+		line, err := Get(tx, id)
+		if fault.Is(err, fault.NotFound) {
+			continue
+		}
+		if err != nil || line.Network() == Suspended {
+			return true, err
+		}
+	}
+	return false, nil
+}
+
 // Mark moves a product to a state that an order decides, not the network:
 // pendingActive, cancelled, aborted or pendingTerminate.
 func Mark(tx *store.Tx, product, status string) error {

@@ -25,7 +25,7 @@ func post(tx *store.Tx, p *Product) error {
 	if live(p.Status) {
 		return fault.BadInput("networkDecides", "A product is %s when the network confirms it: order it, or send it as pendingActive with its services", p.Status)
 	}
-	p.PendingChange, p.ChangeDate = nil, time.Time{}
+	p.PendingChange, p.ChangeDate, p.PaidFromBalance = nil, time.Time{}, nil
 	for i := range p.RealizingService {
 		s := &p.RealizingService[i]
 		s.State, s.Since, s.Started = "", time.Time{}, time.Time{}

@@ -1,6 +1,7 @@
 package subscription
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -68,8 +69,22 @@ type Product struct {
 	// PendingChange is what an order has asked for and the network has not yet
 	// confirmed. An extension of TMF637.
 	PendingChange *PendingChange `json:"pendingChange,omitzero"`
+	// PaidFromBalance is what its line pays for it once, from its balance, when it becomes
+	// active: nobody is billed for that. An extension of TMF637.
+	PaidFromBalance *FromBalance `json:"paidFromBalance,omitzero"`
 	// ChangeDate is when the last confirmed change was ordered. An extension of TMF637.
 	ChangeDate time.Time `json:"changeDate,omitzero"`
+}
+
+// FromBalance is an amount with the prices that it is the sum of.
+type FromBalance struct {
+	Amount *tmf.Money `json:"amount,omitzero"`
+	Price  []Ref      `json:"price,omitzero"`
+}
+
+// Pays says that a price is among those that are paid so.
+func (f *FromBalance) Pays(price string) bool {
+	return f != nil && slices.ContainsFunc(f.Price, func(r Ref) bool { return r.ID == price })
 }
 
 // PendingChange becomes part of the product when all services that it awaits have
@@ -239,7 +254,7 @@ var Products = tmf.Kind[Product, *Product]{
 	Index:     []string{"status", "startDate", "productOffering.id", "billingAccount.id"},
 	Multi:     []string{"relatedParty.id", "realizingService.id", "productRelationship.product.id"},
 	StateAttr: "status", Moves: moves,
-	Frozen: []string{"realizingService", "realizingResource", "pendingChange", "changeDate"},
+	Frozen: []string{"realizingService", "realizingResource", "pendingChange", "changeDate", "paidFromBalance"},
 }
 
 // Customer is the id of the customer who has the product, "" if it names none.
