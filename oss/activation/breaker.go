@@ -55,7 +55,7 @@ type verdict int
 const (
 	answered verdict = iota // it answers, be it with a refusal
 	silent                  // it does not
-	nothing                 // the caller gave up
+	nothing                 // the caller gave up, or the element was not asked
 )
 
 // report tells how an admitted operation went. A failure that was admitted before the breaker opened does not keep it open longer.

@@ -1,11 +1,14 @@
 package activation
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"tandem/oss/activation/driver"
 )
 
 func TestBreakerLetsOneProbeGo(t *testing.T) {
@@ -54,4 +57,17 @@ func TestBreakerLetsOneProbeGo(t *testing.T) {
 			t.Fatalf("open for %v, opened %d times", b.open(), b.opened)
 		}
 	})
+}
+
+// A driver that has not asked the element says nothing of it.
+func TestWhatWasNotSentOpensNothing(t *testing.T) {
+	g := &gate{options: &Options{Deadline: time.Second}, breaker: &breaker{threshold: 1, cooldown: time.Minute, now: time.Now}}
+	for _, unsent := range []bool{true, false} {
+		err := g.run(t.Context(), false, func(context.Context, driver.Driver) error {
+			return &driver.Error{Class: driver.Transient, Unsent: unsent}
+		})
+		if opened := g.breaker.open() > 0; err == nil || opened == unsent {
+			t.Errorf("unsent %v: opened %v, %v", unsent, opened, err)
+		}
+	}
 }
