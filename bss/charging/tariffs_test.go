@@ -417,6 +417,49 @@ var sold = map[string]func(s *shop){
 		s.pass(32 * 24 * time.Hour)
 		c.wants("the next month", status(), "full  normal")
 	},
+	"Gifts": func(s *shop) {
+		c := s.sold("gifts", "")
+		c.pays("5")
+		c.wants("for the first top-up", c.has(2), int64(2*eur))
+		c.pays("5")
+		for range 4 {
+			c.wants("a text", c.texts(), credit.Success)
+		}
+		s.pass(11 * time.Minute)
+		for range 5 {
+			c.wants("for four texts", c.has(3), int64(-1))
+			c.wants("a text", c.texts(), credit.Success)
+		}
+		c.wants("for five", c.has(3), int64(3))
+		c.wants("a text for nothing", c.texts(), credit.Success)
+		c.wants("of three", c.has(3), int64(2))
+		c.wants("the rest was paid from the first gift", c.has(2), int64(eur*11/10))
+		c.wants("the balance", c.has(1), int64(10*eur))
+		c.wants("a second gift", c.has(4), int64(-1))
+	},
+	"Pools": func(s *shop) {
+		c := s.sold("pool", "")
+		c.pays("5")
+		call := &credit.Call{}
+		r := &call.Request
+		*r = credit.Request{Face: credit.Diameter, Kind: credit.Initial, Service: credit.Data, Numbered: true, Peer: []byte("gw"), Session: []byte("pool"),
+			Subscribers: []credit.Subscriber{{Type: credit.E164, ID: []byte(c.number)}}}
+		for _, group := range []uint32{1, 70} {
+			u := r.AddUnit()
+			u.HasGroup, u.Group, u.Asked = true, group, true
+		}
+		credit.Do(c.room.Engine, call)
+		if len(call.Answer.Units) != 2 {
+			s.Fatalf("answer %+v", call.Answer)
+		}
+		data, video := call.Answer.Units[0], call.Answer.Units[1]
+		if data.Pool == 0 || data.Pool != video.Pool || data.Grant.Total != mib || video.Grant.Total != mib {
+			s.Errorf("granted %+v and %+v", data, video)
+		}
+		if d := video.Multiplier - 2*data.Multiplier; data.Multiplier <= 0 || d < -2 || d > 2 {
+			s.Errorf("a unit is worth %d and %d", data.Multiplier, video.Multiplier)
+		}
+	},
 	"The brand": func(s *shop) {
 		c := s.sold("brand", "")
 		c.pays("1")
@@ -514,6 +557,13 @@ func TestNonsenseIsRefusedInTheCatalogue(t *testing.T) {
 			`"limits":[{"name":"x","statuses":[{"from":"2","status":"a"},{"from":"1","status":"b"}]}]`: "does not come after",
 			`"limits":[{"name":"x","statuses":[{"from":"2","status":"normal"}]}]`:                      "nothing changes",
 			`"mode":"postpaid","life":{"active":"P90D"}`:                                               "life is for prepaid",
+			`"limits":[{"name":"x","gift":{"at":"5","units":3,"unit":"events"}}]`:                      "its gift needs a name",
+			`"limits":[{"name":"x","gift":{"at":"5","name":"y"}}]`:                                     "its gift is an amount of money, or units",
+			`"limits":[{"name":"x","gift":{"at":"0","name":"y","amount":"3"}}]`:                        "both above zero",
+			`"limits":[{"name":"x","gift":{"at":"5","name":"y","amount":"3","classes":["moon"]}}]`:     "which no usage price has",
+			`"limits":[{"name":"x","amount":"5","window":"PT10M","reset":"day"}]`:                      "goes with no reset",
+			`"limits":[{"name":"x","amount":"5","reset":"day","months":4}]`:                            "how many a cycle has",
+			`"limits":[{"name":"x","amount":"5","topUps":true,"hard":true}]`:                           "it refuses nothing",
 		} {
 			if a := launch("", charging); a.status != 400 || !strings.Contains(a.text("reason"), want) {
 				s.Errorf("%s: %d %s; want %s", charging, a.status, a.body, want)

@@ -63,6 +63,10 @@ type limit struct {
 	Reset    string         `json:"reset,omitzero"`    // day, cycle (default), never
 	Normal   string         `json:"normal,omitzero"`   // status of the policy counter before the first step
 	Statuses []statusFrom   `json:"statuses,omitzero"` // of a policy counter (TS 29.594), rising
+	Months   int            `json:"months,omitzero"`   // of a cycle; none: one
+	Window   civil.Duration `json:"window,omitzero"`   // instead of Reset: a period that begins with what is counted first
+	TopUps   bool           `json:"topUps,omitzero"`   // it counts top-ups, not use
+	Gift     *gift          `json:"gift,omitzero"`     // for who gets so far
 }
 
 // statusFrom is a status from an amount on, in what the limit is counted in.
@@ -194,9 +198,13 @@ func (l *limit) check(tariff *rating.Plan, counters map[string]string) error {
 	return nil
 }
 
+func hasClass(tariff *rating.Plan, class string) bool {
+	return slices.ContainsFunc(tariff.Rules, func(r rating.Rule) bool { return r.Class == class })
+}
+
 func (l *limit) sound(tariff *rating.Plan) error {
 	for _, class := range l.Classes {
-		if !slices.ContainsFunc(tariff.Rules, func(r rating.Rule) bool { return r.Class == class }) {
+		if !hasClass(tariff, class) {
 			return nonsense("it is for the class %q, which no usage price has", class)
 		}
 	}
@@ -226,12 +234,15 @@ func (l *limit) sound(tariff *rating.Plan) error {
 	if err := l.checkNotices(); err != nil {
 		return err
 	}
+	if err := l.checkPeriod(tariff); err != nil {
+		return err
+	}
 	at, err := l.value(l.Amount, currencyOf(tariff))
 	if err != nil {
 		return err
 	}
-	if money && l.Units == 0 && at <= 0 && !l.Optional && len(l.Statuses) == 0 || !money && l.Units == 0 && !l.Optional && len(l.Statuses) == 0 {
-		return nonsense("it needs an amount of money, or units of octets, seconds or events; or optional, if it is set customer by customer; or statuses")
+	if onlyCounts := l.Optional || len(l.Statuses) > 0 || l.Gift != nil; l.Units == 0 && !onlyCounts && (!money || at <= 0) {
+		return nonsense("it needs an amount of money, or units of octets, seconds or events; or optional, if it is set customer by customer; or statuses; or a gift")
 	}
 	_, err = l.steps(currencyOf(tariff))
 	return err
@@ -301,7 +312,10 @@ var (
 // shelve puts a limit on the shelf.
 func (l *limit) shelve(tx *store.Tx, currency, zone string) (c capOf, err error) {
 	d := core.Definition{Name: l.Name, Unit: unitsOfLimit[l.Unit], Counter: true, Money: l.Unit == "", Net: l.Net, Classes: l.Classes, Hard: l.Hard,
-		Zone: zone, Reset: resets[l.Reset], Notices: percents(l.Notices, 80, 100)}
+		Zone: zone, Reset: resets[l.Reset], Months: l.Months, Window: rating.Seconds(l.Window), TopUps: l.TopUps, Notices: percents(l.Notices, 80, 100)}
+	if d.Gift, err = l.shelveGift(tx, currency, zone); err != nil {
+		return c, err
+	}
 	if d.Status, err = l.steps(currency); err != nil {
 		return c, err
 	}
