@@ -33,7 +33,9 @@ func (s *Server) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE "+TokenRoute, s.staff(tmf.VerbDelete, http.StatusNoContent, func(tx *store.Tx, customer string) (any, error) { return nil, Revoke(tx, customer) }))
 	mux.HandleFunc("GET /selfcare/v1/lines", s.reading(func(tx *store.Tx, c caller, _ *http.Request) (any, error) { return c.lines(tx) }))
 	mux.HandleFunc("GET /selfcare/v1/lines/{line}/packs", s.reading(func(tx *store.Tx, c caller, r *http.Request) (any, error) { return c.packs(tx, r.PathValue("line")) }))
-	mux.HandleFunc("GET /selfcare/v1/lines/{line}/usage", s.reading(func(tx *store.Tx, c caller, r *http.Request) (any, error) { return c.usage(tx, r.PathValue("line"), r.URL.Query()) }))
+	mux.HandleFunc("GET /selfcare/v1/lines/{line}/usage", s.reading(func(tx *store.Tx, c caller, r *http.Request) (any, error) {
+		return c.usage(tx, r.PathValue("line"), r.URL.Query())
+	}))
 	mux.HandleFunc("GET /selfcare/v1/lines/{line}/statement", s.reading(func(tx *store.Tx, c caller, r *http.Request) (any, error) {
 		return c.statement(tx, r.PathValue("line"), r.URL.Query())
 	}))
