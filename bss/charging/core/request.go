@@ -161,7 +161,11 @@ func (e *Engine) over(t *turn, r *credit.Request, a *credit.Answer) {
 		return
 	}
 	a.Result = credit.UnknownSession
-	t.suspendAll(NoSession, r)
+	reason := NoSession
+	if o != nil && r.Numbered && o.ancient(r.Number) { // nobody knows whether it came before the end
+		reason = DuplicateSuspect
+	}
+	t.suspendAll(reason, r)
 	e.Stats.Suspended.Add(1)
 }
 
