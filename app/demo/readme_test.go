@@ -49,6 +49,9 @@ func TestWalkOfTheREADME(t *testing.T) {
 		`"status":"created".*"amount":1\b`,
 		`(?s)"totalVolume":10485760.*"totalVolume":5242880\b.*"finalUnitAction":"REDIRECT"`,
 		`(?s)"amount":0.04\b.*"value":100663296\b.*"taxIncludedRatingAmount":{"unit":"EUR","value":0.96}`,
+		`(?s)"amount":10\b.*"offering":"mobile-pack-5".*"value":9.9\b`,
+		`"id":"pack-1","state":"inProgress"`,
+		`"remaining":{"amount":0.14,"units":"EUR"}.*"remaining":{"amount":5000000000,"units":"octets"}`,
 	}
 	blocks := shellBlocks(t, "../../README.md")
 	if len(blocks) != len(answers) {
