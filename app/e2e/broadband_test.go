@@ -159,7 +159,9 @@ func (f *fixed) passwords(l line) {
 	if read.Password != l.password {
 		f.t.Errorf("customer care reads %q", read)
 	}
-	token("dealer").refused(f.t, http.StatusForbidden, "notAllowed", http.MethodGet, "/tandem-api/broadband/v1/login/"+l.login, nil)
+	for _, role := range []string{"dealer", "reader"} {
+		token(role).refused(f.t, http.StatusForbidden, "notAllowed", http.MethodGet, "/tandem-api/broadband/v1/login/"+l.login, nil)
+	}
 	f.through(modify(l.ID, "", tmf.Characteristic{Name: "passwordIssue", Value: []byte("2")}))
 	renewed := f.password(l.login)
 	if renewed == l.password {
