@@ -40,7 +40,7 @@ const (
 	Usage
 )
 
-// Percent is an exact percentage: Num/Den of a hundredth.
+// Percent is an exact percentage: 5.5 % is 55/10. With Den 0 it is none.
 type Percent struct{ Num, Den int64 }
 
 // Item is one price of one product that is owed on the account.
@@ -54,7 +54,7 @@ type Item struct {
 
 	Sort      Sort
 	Amount    money.Rate // for one full period, or once; of a Discount without percentage what it takes off (negative) a period
-	Percent   Percent    // of a Discount; Den 0: it has an amount
+	Percent   Percent    // of a Discount: negative lowers, positive raises; Den 0: it has an amount
 	Quantity  int64      // pieces; 0 is 1
 	Timing    Timing
 	Proration Proration
@@ -66,7 +66,7 @@ type Item struct {
 	// amount with a currency charges nothing.
 	Resting *money.Rate
 
-	Alters    []string   // prices a Discount or Commitment counts: of the same product, or with AllOf of the whole account
+	Alters    []string   // prices a Discount or Commitment counts: of the same product, or with AllOf of the whole account; none: all
 	AllOf     bool       // Discount, Commitment: over the charges of all products of the account
 	Priority  int64      // of a Discount: the lowest runs first; equal ones by ID
 	Cap       money.Rate // the most a Discount takes off in a period; no currency: no cap
@@ -81,30 +81,38 @@ type Item struct {
 
 // UsageSum is rated usage of one product, summed by what makes a line.
 type UsageSum struct {
-	Key         string // identity of the line within the bill
-	Product     string
-	Account     string
-	Name        string // of the class, as the customer reads it
-	Class       string // rating class: data.home, voice.national ...
-	Quantity    int64  // in Unit
-	Unit        string // octets, seconds, events
-	Records     int64
-	Amount      money.Rate   // exact sum; rounded once, here
+	Key      string // identity of the line within the bill
+	Product  string
+	Account  string
+	Name     string // of the class, as the customer reads it
+	Class    string // rating class: data.home, voice.national ...
+	Quantity int64  // in Unit
+	Unit     string // octets, seconds, events
+	Records  int64
+	Amount   money.Rate // exact sum of what is new; rounded once, here
+	// Before is the exact sum of the same key and period that was billed already; the zero
+	// rate: nothing. What is new is charged as round(Before+Amount) - round(Before), so that
+	// the total does not depend on when usage came. A sum with no Amount and no Records
+	// makes no line, it only counts for a Discount or Commitment with WithUsage.
+	Before      money.Rate
 	Period      civil.Period // the billing period in which it was used; earlier than the bill's own: late usage
 	TaxCategory string
 	TaxIncluded bool
 	Revenue     string
 }
 
-// Billed is what an item's service period was billed so far.
+// Billed is what an item's service period was billed so far: one for each line, or one
+// for all lines of the period that have the same tax.
 type Billed struct {
-	Item     string
-	Index    int   // of the service period, by the item's Cycle
-	Net      int64 // minor units, as in the lines: with tax where the price includes it
-	Version  int   // number of lines so far; the next one is this
-	Revision int64 // of the item when it was last billed
-	TaxRate  Percent
-	Bill     string // that had the first line: what a correction refers to
+	Item        string
+	Index       int     // of the service period, by the item's Cycle
+	Net         int64   // minor units, as Line.Amount: with tax where the price includes it
+	Version     int     // one more than the highest Number of the lines: the next one is this
+	Revision    int64   // of the item when it was last billed
+	TaxCategory string  // of the lines; empty: the category that the item has now
+	TaxRate     Percent // of the lines; Den 0: what the table says now
+	TaxIncluded bool    // of the lines
+	Bill        string  // that had the first line: what a correction refers to
 }
 
 // TaxRate is a dated rate of one category in one jurisdiction.
@@ -116,11 +124,19 @@ type TaxRate struct {
 	Reason   string       // of an exemption, as it stands on the invoice
 }
 
+// Moved is a zone that held for an account up to a date, the first day of a billing
+// period: the boundary itself is still that of the old zone (no gap, no overlap).
+type Moved struct {
+	Zone  *time.Location
+	Until civil.Date
+}
+
 // Terms are what of the account the bill depends on.
 type Terms struct {
 	Account  string
 	Currency money.Currency
 	Zone     *time.Location
+	Moved    []Moved     // zones of the account before, in order; mostly none
 	Cycle    civil.Cycle // billing periods of the account
 	Rates    []TaxRate   // of the account's jurisdiction
 	// Override replaces the category of every charge: reverse charge, an exemption of the
@@ -135,9 +151,15 @@ type Terms struct {
 // Input is all that a bill is made from.
 type Input struct {
 	Terms
-	Index  int // of the billing period by Terms.Cycle; the bill is dated its end
-	Items  []Item
-	Usage  []UsageSum
+	Index int // of the billing period by Terms.Cycle; the bill is dated its end
+	Items []Item
+	// Usage is what was not billed yet. If an item counts usage (WithUsage), all sums of
+	// every period that has something new, and when an item of the account has changed
+	// or is new, of all periods of the item that counts: with Before, and no Amount.
+	Usage []UsageSum
+	// Billed holds of an item whose Revision was billed at least the last period; of a
+	// changed one, a Discount and a Commitment all. Where an account has a Discount or
+	// Commitment and a changed item, all of all its items. Any order.
 	Billed []Billed
 }
 
@@ -156,12 +178,15 @@ type Line struct {
 	Number    int           // how many lines this item and period had before
 	Service   civil.Period  // what of it is charged, from its first to its last day
 	Full      civil.Period  // the whole service period
-	Portion   civil.Portion // share of the whole, summed over suspensions: From 0
+	Portion   civil.Portion // share of the whole at the full price, summed over suspensions: From 0
+	Rested    int64         // of Portion.Of: suspended, at the resting price
 	Rule      Proration
 	Unit      money.Rate // price of a full period, one piece or, for usage, the exact sum
 	Quantity  int64
 	UsageUnit string
 	Records   int64
+	Percent   Percent // of a Discount
+	Base      int64   // what a Discount or Commitment counted
 
 	Wanted   int64  // what ought to be billed for item and period by now
 	Before   int64  // what was billed before
