@@ -24,6 +24,7 @@ import (
 	"tandem/bss/catalog"
 	"tandem/bss/charging"
 	"tandem/bss/communication"
+	"tandem/bss/ledger"
 	"tandem/bss/order"
 	"tandem/bss/party"
 	"tandem/bss/subscription"
@@ -126,7 +127,7 @@ var transfers = []*transfer.Jobs{catalog.Jobs, spec.ServiceJobs, spec.ResourceJo
 func Schemas() []store.Schema {
 	out := []store.Schema{tmf.Schema(), outbox.Schema(), work.Schema(), access.Schema()}
 	for _, room := range [][]store.Schema{
-		subscription.Schemas, order.Schemas, billing.Schemas, charging.Schemas, communication.Schemas,
+		subscription.Schemas, order.Schemas, ledger.Schemas, billing.Schemas, charging.Schemas, communication.Schemas,
 		spec.Schemas, inventory.Schemas, activation.Schemas, aaa.Schemas, kea.Schemas, fulfilment.Schemas, selfcare.Schemas,
 	} {
 		out = append(out, room...)

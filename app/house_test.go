@@ -24,7 +24,7 @@ var floors = []struct{ path, may string }{
 
 // wings list their rooms top to bottom.
 var wings = map[string][]string{
-	"bss": {"revenue", "partner", "receivable", "billing", "order", "charging", "sales", "marketing", "care", "subscription", "rating", "communication", "catalog", "party"},
+	"bss": {"revenue", "partner", "receivable", "billing", "ledger", "order", "charging", "sales", "marketing", "care", "subscription", "rating", "communication", "catalog", "party"},
 	"oss": {"assurance", "planning", "fulfilment", "field", "alarm", "performance", "activation", "inventory", "spec"},
 }
 
