@@ -153,9 +153,8 @@ type Input struct {
 	Terms
 	Index int // of the billing period by Terms.Cycle; the bill is dated its end
 	Items []Item
-	// Usage is what was not billed yet. If an item counts usage (WithUsage), all sums of
-	// every period that has something new, and when an item of the account has changed
-	// or is new, of all periods of the item that counts: with Before, and no Amount.
+	// Usage is what was not billed yet. If an item counts usage (WithUsage), also what was
+	// billed since that item began: sums with Before, and no Amount.
 	Usage []UsageSum
 	// Billed holds of an item whose Revision was billed at least the last period; of a
 	// changed one, a Discount and a Commitment all. Where an account has a Discount or
