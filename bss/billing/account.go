@@ -25,6 +25,18 @@ type Account struct {
 	// and its days begin by the clocks of one zone (IANA name).
 	Currency string `json:"currency,omitzero"`
 	TimeZone string `json:"timeZone,omitzero"`
+
+	// What is on its bills, and how they are taxed; see billAttributes.
+	LegalEntity     *tmf.Ref   `json:"legalEntity,omitzero"` // that bills it; none: the default one
+	Language        string     `json:"language,omitzero"`    // of its bills; none: the customer's
+	TaxTreatment    string     `json:"taxTreatment,omitzero" tmf:"enum=automatic|standard|exempt|reverseCharge|thirdCountry"`
+	TaxJurisdiction string     `json:"taxJurisdiction,omitzero"` // whose rates hold; none: that of the legal entity
+	VATID           string     `json:"vatId,omitzero"`           // of the buyer; none: that of the organization
+	BuyerReference  string     `json:"buyerReference,omitzero"`  // EN 16931 BT-10, such as a Leitweg-ID
+	PurchaseOrder   string     `json:"purchaseOrder,omitzero"`   // BT-13
+	ContractNumber  string     `json:"contractNumber,omitzero"`  // BT-12
+	BillNote        string     `json:"billNote,omitzero"`        // BT-22
+	MinimumBill     *tmf.Money `json:"minimumBill,omitzero"`     // a smaller bill waits for the next one
 }
 
 // BillingAccount is the account a customer's bills are made for.
@@ -163,7 +175,8 @@ type Presentation struct {
 	Description string `json:"description,omitzero"`
 }
 
-var accountIndex = []string{"name", "state", "financialAccount.id", "billStructure.cycleSpecification.id", "billStructure.format.id"}
+var accountIndex = []string{"name", "state", "financialAccount.id", "billStructure.cycleSpecification.id", "billStructure.format.id",
+	"legalEntity.id"}
 var accountMulti = []string{"relatedParty.id", "accountRelationship.account.id", "billStructure.presentationMedia.id"}
 
 // The registers of the tenant.

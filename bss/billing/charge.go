@@ -103,11 +103,15 @@ func (c charge) item(p *subscription.Product, o *catalog.ProductOffering, accoun
 	payer := &tmf.Ref{ID: account.ID, Name: account.Name, Href: account.Href, ReferredType: "BillingAccount"}
 	if c.goesOn != nil {
 		i := *c.goesOn
-		i.Entity, i.State, i.BillingAccount, i.ConfirmedBy = tmf.Entity{}, ItemActive, payer, service
+		i.Entity, i.State, i.BillingAccount, i.ConfirmedBy, i.ServicePeriods = tmf.Entity{}, ItemActive, payer, service, nil
 		i.From, i.To, i.Suspension = from, time.Time{}, nil
 		return &i, nil
 	}
 	policy, err := whileSuspended(c.price)
+	if err != nil {
+		return nil, err
+	}
+	terms, err := billingTerms(c.price)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +122,7 @@ func (c charge) item(p *subscription.Product, o *catalog.ProductOffering, accoun
 		Price:           &tmf.Ref{ID: c.price.ID, Name: c.price.Name, Version: c.price.Version, Href: c.price.Href, ReferredType: "ProductOfferingPrice"},
 		BillingAccount:  payer,
 		Amount:          c.amount, Percentage: c.price.Percentage, UnitOfMeasure: c.price.UnitOfMeasure, Tax: c.price.Tax,
-		ConfirmedBy: service, From: from, ChargeWhileSuspended: policy,
+		ConfirmedBy: service, From: from, ChargeWhileSuspended: policy, Billing: terms,
 	}
 	if err := i.lower(c.price); err != nil {
 		return nil, err

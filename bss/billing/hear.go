@@ -103,6 +103,9 @@ func (s start) begin(tx *store.Tx, charges []charge, billed map[string]int64) er
 		if err != nil {
 			return err
 		}
+		if err := align(tx, i, account); err != nil {
+			return err
+		}
 		// The id says what the item is, so that there can be one only.
 		i.ID = s.product.ID + "." + c.price.ID
 		if n := billed[c.price.ID]; n > 0 {

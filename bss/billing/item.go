@@ -51,7 +51,7 @@ type BillableItem struct {
 	BillingAccount  *tmf.Ref `json:"billingAccount,omitzero" tmf:"required"`
 	Customer        *tmf.Ref `json:"customer,omitzero"`
 
-	Amount        *tmf.Money        `json:"amount,omitzero"`     // without tax, for one period, one piece or one unit of measure
+	Amount        *tmf.Money        `json:"amount,omitzero"`     // for one period, one piece or one unit of measure; without tax unless Billing says otherwise
 	Percentage    jsontext.Value    `json:"percentage,omitzero"` // of the prices in Alters, instead of an amount
 	Alters        []string          `json:"alters,omitzero"`     // price ids
 	PeriodUnit    string            `json:"periodUnit,omitzero"` // day, week, month, quarter, year
@@ -65,6 +65,11 @@ type BillableItem struct {
 	Suspension  []civil.Span `json:"suspension,omitzero"`
 	// ChargeWhileSuspended is "full" or "none".
 	ChargeWhileSuspended string `json:"chargeWhileSuspended,omitzero" tmf:"enum=full|none"`
+
+	// Billing is how the price is billed, and ServicePeriods its calendar. An item that has
+	// neither was made before there was a choice: it has the defaults.
+	Billing        *BillingTerms   `json:"billing,omitzero"`
+	ServicePeriods *ServicePeriods `json:"servicePeriods,omitzero"`
 }
 
 // Items are the billable items of the tenant.

@@ -136,6 +136,9 @@ func checkAccount(tx *store.Tx, old, a *Account) error {
 	if err := checkReferences(tx, old, a); err != nil {
 		return err
 	}
+	if err := checkBillAttributes(tx, old, a); err != nil {
+		return err
+	}
 	if old != nil && old.State != Closed && a.State == Closed {
 		if err := nothingOpen(tx, a.ID); err != nil {
 			return err

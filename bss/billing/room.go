@@ -25,10 +25,13 @@ func init() { // hooks refer back to their kinds
 	Formats.OnDelete = keptBy(&Formats, "billStructure.format.id")
 	Media.OnDelete = keptBy(&Media, "billStructure.presentationMedia.id")
 	Items.Check, Items.Saved = checkItem, savedItem
+	LegalEntities.Default, LegalEntities.Check, LegalEntities.OnDelete = defaultEntity, checkEntity, removeEntity
+	TaxRates.Check = checkTaxRate
 }
 
 // Kinds are the room's resources.
 func Kinds() []tmf.Mounted {
 	return []tmf.Mounted{&PartyAccounts, &BillingAccounts, &SettlementAccounts, &FinancialAccounts,
-		&CycleSpecifications, &Formats, &Media, &Items}
+		&CycleSpecifications, &Formats, &Media, &Items, &LegalEntities, &TaxRates,
+		&BillRuns, &HeldBills, &ParkedAccounts, &BillDecisions, &BillPolicies}
 }
