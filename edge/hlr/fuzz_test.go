@@ -4,8 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // FuzzCTRL feeds a stream of frames: whatever decodes must encode to the octets it came from.
@@ -97,4 +101,65 @@ func TestMalformedTables(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// A table that takes longer than the patience is read to its end as long as rows come, also
+// by who takes long over each of them; one that stops coming is given up.
+func TestALongTableIsReadToItsEnd(t *testing.T) {
+	const rows, pace = 8, 60 * time.Millisecond
+	for _, stops := range []bool{false, true} {
+		v := scripted(t, func(c net.Conn, in *bufio.Scanner) {
+			io.WriteString(c, "OsmoHLR> ")
+			in.Scan() // enable
+			io.WriteString(c, "enable\r\nOsmoHLR# ")
+			in.Scan()
+			io.WriteString(c, in.Text()+"\r\n"+tableHead)
+			for i := range rows {
+				time.Sleep(pace) // the element's own pace is what is tested
+				fmt.Fprintf(c, "%d none 24001000000000%d ---- CSPS\r\n", i+1, i)
+				if stops && i == 3 {
+					in.Scan() // until the client goes
+					return
+				}
+			}
+			fmt.Fprintf(c, " Subscribers Shown: %d\r\nOsmoHLR# ", rows)
+		})
+		v.patience = 4 * pace
+		got, failed := 0, error(nil)
+		for _, err := range v.Subscribers(t.Context()) {
+			if failed = err; err == nil {
+				got++
+			}
+		}
+		if !stops && (got != rows || failed != nil) {
+			t.Errorf("%d of %d rows, %v", got, rows, failed)
+		}
+		if stops && (got != 4 || !errors.Is(failed, Timeout)) {
+			t.Errorf("of a table that stops: %d rows, %v", got, failed)
+		}
+	}
+}
+
+// scripted is a command line whose other side is f.
+func scripted(t *testing.T, f func(c net.Conn, in *bufio.Scanner)) *VTY {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		f(c, bufio.NewScanner(c))
+	}()
+	v, err := DialVTY(t.Context(), l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { v.Close() })
+	return v
 }

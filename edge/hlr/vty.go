@@ -27,6 +27,9 @@ type VTY struct {
 	prompt string // of the privileged mode, "OsmoHLR# "
 	turn   chan struct{}
 	broken error // set by the holder of the turn
+	// patience is how long the element may say nothing, where the context sets no limit. A
+	// table of a million rows takes its time: it is each line that must come.
+	patience time.Duration
 }
 
 // DialVTY connects to addr ("host:4258") and enters the privileged mode.
@@ -36,7 +39,7 @@ func DialVTY(ctx context.Context, addr string) (*VTY, error) {
 	if err != nil {
 		return nil, &Error{Kind: NotSent, Command: "connect to " + addr, Cause: err}
 	}
-	v := &VTY{conn: conn, in: newTelnetReader(conn), turn: make(chan struct{}, 1)}
+	v := &VTY{conn: conn, in: newTelnetReader(conn), turn: make(chan struct{}, 1), patience: patience}
 	err = v.login(ctx)
 	if err != nil {
 		conn.Close()
@@ -50,7 +53,7 @@ var viewPrompt = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}> $`)
 
 // login learns the host name from the first prompt and becomes privileged.
 func (v *VTY) login(ctx context.Context) error {
-	stop := v.limit(ctx)
+	_, stop := v.limit(ctx)
 	defer stop()
 	first, err := v.in.until(viewPrompt.MatchString, func(string) error { return nil })
 	if err != nil {
@@ -199,7 +202,7 @@ func (v *VTY) command(ctx context.Context, command string) ([]string, error) {
 // run sends one command and hands its output to line, without the echo. After a failure the place in the stream is lost and the
 // connection is closed.
 func (v *VTY) run(ctx context.Context, command string, line func(string) error) error {
-	stop := v.limit(ctx)
+	goOn, stop := v.limit(ctx)
 	defer stop()
 	if _, err := io.WriteString(v.conn, command+"\n"); err != nil {
 		return v.fail(ctx, command, err)
@@ -213,6 +216,7 @@ func (v *VTY) run(ctx context.Context, command string, line func(string) error) 
 			}
 			return nil
 		}
+		defer goOn()
 		return line(s)
 	})
 	if err != nil {
@@ -221,19 +225,28 @@ func (v *VTY) run(ctx context.Context, command string, line func(string) error) 
 	return nil
 }
 
-// limit ends reads and writes with the context.
-func (v *VTY) limit(ctx context.Context) (stop func()) {
+// limit ends reads and writes with the context, or when nothing came for too long since
+// goOn was called last.
+func (v *VTY) limit(ctx context.Context) (goOn, stop func()) {
 	deadline, limited := ctx.Deadline()
-	if !limited {
-		deadline = time.Now().Add(patience)
+	if limited {
+		v.conn.SetDeadline(deadline)
+		goOn = func() {}
+	} else {
+		goOn = func() {
+			v.conn.SetDeadline(time.Now().Add(v.patience))
+			if ctx.Err() != nil { // the hook may have run before
+				v.conn.SetDeadline(time.Unix(1, 0))
+			}
+		}
+		goOn()
 	}
-	v.conn.SetDeadline(deadline)
 	cancelled := make(chan struct{})
 	unhook := context.AfterFunc(ctx, func() {
 		v.conn.SetDeadline(time.Unix(1, 0))
 		close(cancelled)
 	})
-	return func() {
+	return goOn, func() {
 		if !unhook() {
 			<-cancelled
 		}
