@@ -39,8 +39,17 @@ func (a *App) openCharging(ctx context.Context, key []byte) error {
 		return err
 	}
 	a.clients = map[credit.Face]credit.Client{}
+	outage, err := charging.DefaultGrants(a.Faces.Defaults.Outage)
+	if err != nil {
+		return err
+	}
+	unknown, err := charging.DefaultGrants(a.Faces.Defaults.Unknown)
+	if err != nil {
+		return err
+	}
 	a.Charging = charging.New(charging.Config{DB: a.DB, Journal: at, Holder: holder, Address: a.Listen, Tenants: a.tenants, Host: a.host,
-		Lease: a.Lease, Queue: a.ChargingQueue, Clock: a.Clock, Log: a.Log, Clients: a.clients, PINKey: derived(key, "charging: PINs of vouchers")})
+		Lease: a.Lease, Queue: a.ChargingQueue, Clock: a.Clock, Log: a.Log, Clients: a.clients, PINKey: derived(key, "charging: PINs of vouchers"),
+		Outage: outage, Strangers: unknown})
 	a.mediator = charging.NewMediator(a.Charging, charging.MediationConfig{Feeds: a.Faces.Feeds, Streams: a.Faces.Streams})
 	return a.openFaces(key)
 }

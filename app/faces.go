@@ -27,10 +27,19 @@ type Faces struct {
 	RADIUS   *RADIUSFace   `json:"radius,omitzero"`
 	Nchf     *NchfFace     `json:"nchf,omitzero"`
 
+	Defaults DefaultGrants `json:"defaults,omitzero"`
+
 	// Feeds are folders that files of usage are taken from, Streams files of records
 	// that are written. Their folders are those of one node.
 	Feeds   []charging.Feed   `json:"feeds,omitzero"`
 	Streams []charging.Stream `json:"streams,omitzero"`
+}
+
+// DefaultGrants are what is granted where charging cannot decide; none: it is refused.
+// What is granted where use has no price stands in the catalogue.
+type DefaultGrants struct {
+	Outage  []charging.DefaultGrant `json:"outage,omitzero"`  // to new sessions, while nothing can be written for longer than a client should wait
+	Unknown []charging.DefaultGrant `json:"unknown,omitzero"` // to subscribers that nobody knows: their use waits in suspense
 }
 
 // RADIUSFace is the access server of broadband (RFC 2865, RFC 5176) and the accounting
@@ -101,6 +110,11 @@ func ReadFaces(path string) (f Faces, err error) {
 	}
 	if err := json.Unmarshal(doc, &f, json.RejectUnknownMembers(true)); err != nil {
 		return f, fault.BadInput("faces", "%s cannot be read: %v", path, err)
+	}
+	for _, list := range [...][]charging.DefaultGrant{f.Defaults.Outage, f.Defaults.Unknown} {
+		if _, err := charging.DefaultGrants(list); err != nil {
+			return f, fault.At(path, err)
+		}
 	}
 	return f, nil
 }

@@ -19,10 +19,11 @@ import (
 )
 
 // Fits refuses an option that gives what its line could never use, as data to a line
-// whose tariff knows none. prices are those of the option.
+// whose tariff knows none, and one that is a tariff itself: the line keeps its own, so
+// that nothing would be charged or limited by it. prices are those of the option.
 func Fits(tx *store.Tx, line *subscription.Product, option *catalog.ProductOffering, prices []*catalog.ProductOfferingPrice) error {
-	_, gives, err := rating.FromCatalog(option, prices)
-	if err != nil || len(gives) == 0 || line.Offering() == "" {
+	own, gives, err := rating.FromCatalog(option, prices)
+	if err != nil || len(gives)+len(own.Rules) == 0 || line.Offering() == "" {
 		return err
 	}
 	base, err := catalog.Offerings.Look(tx, line.Offering())
@@ -36,9 +37,12 @@ func Fits(tx *store.Tx, line *subscription.Product, option *catalog.ProductOffer
 	if err != nil {
 		return err
 	}
-	tariff, _, err := rating.FromCatalog(base, sold)
+	tariff, given, err := rating.FromCatalog(base, sold)
 	if err != nil {
 		return err
+	}
+	if len(own.Rules) > 0 && len(tariff.Rules)+len(given) > 0 {
+		return tariffAsOption(option.Name)
 	}
 	for i := range gives {
 		if a := &gives[i]; !usable(a, tariff.Rules) {
@@ -47,6 +51,11 @@ func Fits(tx *store.Tx, line *subscription.Product, option *catalog.ProductOffer
 		}
 	}
 	return nil
+}
+
+// tariffAsOption refuses an offering with usage prices of its own beside a tariff.
+func tariffAsOption(name string) error {
+	return fault.BadInput("tariffAsOption", "%q has prices of type usage: it is a tariff, and the line it would rely on has one. Sell it as a line of its own, or make an offering of allowances", name)
 }
 
 // usable says that a tariff charges for something that an allowance covers.
@@ -90,26 +99,7 @@ func FromBalance(tx *store.Tx, line *subscription.Product, prices []*catalog.Pro
 	if err != nil || a == nil || a.Mode != core.Prepaid {
 		return nil, err
 	}
-	out := &subscription.FromBalance{}
-	for _, p := range prices {
-		if p.Sort() != catalog.OneTime || p.Price == nil || p.Price.Sign() <= 0 {
-			continue
-		}
-		if code := p.Price.Currency.Code(); code != a.Currency {
-			return nil, fault.Clash("wrongCurrency", "%q is priced in %s; the balance of the line is in %s", p.Name, code, a.Currency)
-		}
-		sum := *p.Price
-		if out.Amount != nil {
-			if sum, err = sum.Add(*out.Amount); err != nil {
-				return nil, err
-			}
-		}
-		out.Amount, out.Price = &sum, append(out.Price, subscription.Ref{ID: p.ID, Name: p.Name})
-	}
-	if out.Amount == nil {
-		return nil, nil
-	}
-	return out, nil
+	return once(prices, a.Currency)
 }
 
 // walletOf is the account of a line; nil if it is not charged for.
@@ -219,6 +209,10 @@ func optionRefused(tx *store.Tx, c command, why string) error {
 	if err := json.Unmarshal([]byte(c.doc), &o); err != nil {
 		return err
 	}
-	outbox.Tell(tx, fact.OptionRefused{Product: o.Ref, Line: c.product, Reason: why, At: tx.Now()})
+	return tellRefused(tx, o.Ref, c.product, why)
+}
+
+func tellRefused(tx *store.Tx, option, line, why string) error {
+	outbox.Tell(tx, fact.OptionRefused{Product: option, Line: line, Reason: why, At: tx.Now()})
 	return nil
 }

@@ -9,11 +9,13 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"tandem/bss/catalog"
 	"tandem/bss/charging"
 	"tandem/bss/charging/core"
 	"tandem/bss/subscription"
 	"tandem/edge/credit"
 	"tandem/fact"
+	"tandem/kit/fault"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
 )
@@ -393,5 +395,50 @@ func TestAPackHasNoLimits(t *testing.T) {
 		if a.status != 400 || !strings.Contains(a.text("reason"), "limits stand in the tariff of the line") {
 			s.Errorf("%d %s", a.status, a.body)
 		}
+	})
+}
+
+// A tariff is no option: the line has one, and nothing would be charged or limited by the
+// other. It is refused when it is ordered, and when it was ordered before it was a tariff.
+func TestATariffIsNoOption(t *testing.T) {
+	eachShop(t, []string{"Limits", "Passes"}, func(s *shop) {
+		s.offers("week", "", "")
+		c := s.sold("prepaid", "")
+		c.pays("10")
+		fits := func(option string) (err error) {
+			s.Helper()
+			e := s.db.Read(s.Context(), store.Scope{Tenant: "mno", Actor: "test"}, func(tx *store.Tx) error {
+				line, e := subscription.Get(tx, c.product)
+				if e != nil {
+					return e
+				}
+				o, e := catalog.Offerings.Get(tx, option)
+				if e != nil {
+					return e
+				}
+				prices, e := catalog.Prices(tx, o)
+				err = charging.Fits(tx, line, o, prices)
+				return e
+			})
+			if e != nil {
+				s.Fatal(e)
+			}
+			return err
+		}
+		for _, tariff := range []string{"limits", "pass"} {
+			if err := fits(tariff); fault.Of(err).Code != "tariffAsOption" {
+				s.Errorf("%s: %v", tariff, err)
+			}
+		}
+		if err := fits("week"); err != nil {
+			s.Errorf("a pack: %v", err)
+		}
+		option := c.opts("limits")
+		if f := next(s.world, s.refusals); f.Product != option || f.Line != c.product || !strings.Contains(f.Reason, "it is a tariff") {
+			s.Errorf("told %+v", f)
+		}
+		s.end(option)
+		c.look(func(a *core.Account) { c.wants("buckets and limits", len(a.Buckets)+len(a.Counters), 1) })
+		c.wants("the balance", c.has(1), int64(10*eur))
 	})
 }

@@ -3,7 +3,12 @@ package charging
 import (
 	"context"
 	"time"
+
+	"tandem/bss/charging/core"
 )
+
+// Definition is what a bucket or counter is, as this node knows it.
+func (r *Room) Definition(id uint32) *core.Definition { return r.book.Definition(id) }
 
 // Flights are the commands that the room takes for being carried out.
 func (r *Room) Flights() (n int) {

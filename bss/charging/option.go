@@ -1,6 +1,7 @@
 package charging
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 
@@ -38,6 +39,9 @@ func (r *Room) openOption(tx *store.Tx, p *subscription.Product, offering string
 		}
 		if err != nil {
 			return false, err
+		}
+		if on != nil && on.tariff { // it was ordered before it had usage prices, or past the order
+			return true, tellRefused(tx, p.ID, l.Product, tariffAsOption(cmp.Or(p.Name, offering)).Error())
 		}
 		acc, err := oneAccount(tx, "number = $2", l.Account)
 		if err == nil && on != nil && acc.Currency != on.Currency {

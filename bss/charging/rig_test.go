@@ -45,6 +45,7 @@ type world struct {
 	url         string
 	facts       chan fact.BalanceChanged
 	crossed     chan fact.ThresholdCrossed
+	refusals    chan fact.OptionRefused
 	tenants     []string
 	host        string // that keeps the usage of nobody
 }
@@ -59,7 +60,8 @@ func each(t *testing.T, f func(w *world)) {
 			t.Fatal(err)
 		}
 		w := &world{T: t, db: db, journal: db, facts: make(chan fact.BalanceChanged, 100), crossed: make(chan fact.ThresholdCrossed, 100),
-			tenants: []string{"mno", "rival"}, host: "mno"}
+			refusals: make(chan fact.OptionRefused, 100),
+			tenants:  []string{"mno", "rival"}, host: "mno"}
 		if db.Dialect() == store.SQLite {
 			w.journal = storetest.Open(t, store.SQLite)
 		}
@@ -120,6 +122,7 @@ func (w *world) listen() {
 	b := outbox.New(w.db, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	outbox.On(b, "changed", func(_ *store.Tx, f fact.BalanceChanged) error { w.facts <- f; return nil })
 	outbox.On(b, "crossed", func(_ *store.Tx, f fact.ThresholdCrossed) error { w.crossed <- f; return nil })
+	outbox.On(b, "refused", func(_ *store.Tx, f fact.OptionRefused) error { w.refusals <- f; return nil })
 	if err := b.Start(w.Context()); err != nil {
 		w.Fatal(err)
 	}

@@ -56,6 +56,10 @@ type Config struct {
 	Log     *slog.Logger
 	Clients map[credit.Face]credit.Client
 	PINKey  []byte // of the MACs of vouchers' PINs; the same on all nodes
+
+	// Outage is granted to new sessions while nothing can be written, Strangers to who is
+	// not known; none: they are refused (R10). See DefaultGrants.
+	Outage, Strangers []core.Default
 }
 
 // Room runs charging on a node.
@@ -88,7 +92,7 @@ func New(c Config) *Room {
 	r := &Room{Config: c, log: c.Log, book: core.NewBook(), kick: make(chan struct{}, 1), news: make(chan struct{}, 1)}
 	r.shelves.known = map[int64]bool{}
 	r.journal = journal.New(c.Journal, "charging", journal.Options{Holder: c.Holder, Address: c.Address, Lease: c.Lease, Log: c.Log})
-	r.Engine = core.New(core.Config{Book: r.book, Journal: r.journal, Clock: c.Clock, Log: c.Log, Queue: c.Queue, Lease: c.Lease, Clients: c.Clients,
+	r.Engine = core.New(core.Config{Book: r.book, Journal: r.journal, Clock: c.Clock, Log: c.Log, Queue: c.Queue, Lease: c.Lease, Clients: c.Clients, Defaults: c.Outage, Strangers: c.Strangers,
 		Before: r.readShelves, Durable: func(int64) { nudge(r.news) }})
 	rooms.Store(c.DB, r)
 	return r

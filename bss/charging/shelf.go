@@ -40,6 +40,8 @@ type plan struct {
 	Caps     []capOf     `json:"caps,omitzero"`
 	Bonus    []bonusOf   `json:"bonus,omitzero"`
 	Versions []planPrice `json:"-"`
+
+	tariff bool // it has usage prices; known where it was published
 }
 
 type given struct {
@@ -173,8 +175,10 @@ func (r *Room) put(tenant string, e entry) error {
 			b = &brand{number: uint32(e.number)}
 			s.tenants[tenant], s.names[b.number] = b, tenant
 		}
-		b.hear(e.number, d)
-		r.book.SetTenant(b.number, core.Tenant{Name: tenant, Home: b.home, Life: b.life})
+		if err := b.hear(e.number, d); err != nil {
+			return err
+		}
+		r.book.SetTenant(b.number, core.Tenant{Name: tenant, Home: b.home, Life: b.life, Defaults: b.defaults})
 	case "definition":
 		var d core.Definition
 		if err := json.Unmarshal([]byte(e.doc), &d); err != nil {
@@ -310,6 +314,7 @@ func (r *Room) publishAnew(tx *store.Tx, o *catalog.ProductOffering, prices []*c
 	if p.Number, err = shelve(tx, "plan", offering+"#"+digest(p), p); err != nil {
 		return nil, err
 	}
+	p.tariff = len(tariff.Rules) > 0
 	d := tariffDoc{Plan: p.Number, Prices: tariff}
 	for _, c := range tariff.Counters {
 		n, err := shelve(tx, "definition", "counter "+offering+"/"+c.Name, counterOf(c, tariff.Zone))
@@ -344,27 +349,30 @@ func (t *terms) plan(tx *store.Tx, offering string, tariff *rating.Plan, allowan
 			return nil, err
 		}
 	}
+	limits := make([]capOf, len(t.Limits))
+	within := map[string]int64{} // definitions of limits by name: what is within one refers to it
+	for i := range t.Limits {
+		if limits[i], err = t.Limits[i].shelve(tx, currency, tariff.Zone); err != nil {
+			return nil, err
+		}
+		within[t.Limits[i].Name] = limits[i].Definition
+	}
 	for i := range allowances {
-		if err := p.add(tx, &allowances[i]); err != nil {
+		if err := p.add(tx, &allowances[i], uint32(within[allowances[i].Within])); err != nil {
 			return nil, err
 		}
 	}
 	if p.Bonus, err = t.bonuses(tx, currency, tariff.Zone); err != nil {
 		return nil, err
 	}
-	for i := range t.Limits {
-		c, err := t.Limits[i].shelve(tx, currency, tariff.Zone)
-		if err != nil {
-			return nil, err
-		}
-		p.Caps = append(p.Caps, c)
-	}
+	p.Caps = append(p.Caps, limits...)
 	return p, nil
 }
 
-// add puts an allowance into the plan, with the counters that watch it.
-func (p *plan) add(tx *store.Tx, a *rating.Allowance) error {
-	g, err := allowance(tx, a, p.Zone)
+// add puts an allowance into the plan, with the counters that watch it. within is the
+// definition of the limit that it is within, 0 for none.
+func (p *plan) add(tx *store.Tx, a *rating.Allowance, within uint32) error {
+	g, err := allowance(tx, a, p.Zone, within)
 	if err != nil {
 		return err
 	}
@@ -442,8 +450,8 @@ func unitOf(u credit.Has) core.Unit {
 }
 
 // allowance shelves what is given again and again.
-func allowance(tx *store.Tx, a *rating.Allowance, zone string) (g given, err error) {
-	d := core.Definition{Name: a.Name, Unit: unitOf(a.Unit), Classes: a.Classes, Priority: int16(min(a.Priority, 900)), Zone: zone}
+func allowance(tx *store.Tx, a *rating.Allowance, zone string, within uint32) (g given, err error) {
+	d := core.Definition{Name: a.Name, Unit: unitOf(a.Unit), Classes: a.Classes, Priority: int16(min(a.Priority, 900)), Zone: zone, Within: within}
 	d.Notices, d.Ahead = percents(a.Notify, 50, 80, 100), rating.Seconds(a.Ahead)
 	switch {
 	case a.Renew.Months > 0:
@@ -456,7 +464,7 @@ func allowance(tx *store.Tx, a *rating.Allowance, zone string) (g given, err err
 		d.FirstUse = rating.Seconds(a.Validity)
 	}
 	if a.Rollover != nil {
-		over := core.Definition{Name: a.Name + " (kept)", Unit: d.Unit, Classes: d.Classes, Priority: d.Priority + 1, Zone: zone}
+		over := core.Definition{Name: a.Name + " (kept)", Unit: d.Unit, Classes: d.Classes, Priority: d.Priority + 1, Zone: zone, Within: within}
 		if a.Rollover.First {
 			over.Priority = d.Priority - 1
 		}

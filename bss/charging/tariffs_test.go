@@ -353,6 +353,49 @@ var sold = map[string]func(s *shop){
 		c.sets("limitChange", `"limit":"Data abroad","consent":true`, "completed")
 		c.wants("with consent", c.asks(0, 208001).Result, credit.Success)
 	},
+	"Fair use abroad": func(s *shop) {
+		const gb, france = 1_000_000_000, 208_001
+		c := s.sold("roam", "")
+		child := s.sold("roam", c.product)
+		c.pays("10")
+		c.wants("20 GB abroad", c.uses(20*gb, 0, france), credit.Success)
+		c.wants("from the allowance", c.has(2), int64(80*gb))
+		if f := next(s.world, s.crossed); f.Name != "Fair use abroad" || f.Percent != 80 {
+			s.Errorf("told %+v", f)
+		}
+		c.wants("3 GB more", c.uses(3*gb, 0, france), credit.Success)
+		c.wants("two of them from the allowance", c.has(2), int64(78*gb))
+		c.wants("one for the surcharge", c.has(1), int64(10*eur-eur*11/10))
+		if f := next(s.world, s.crossed); f.Name != "Fair use abroad" || f.Percent != 100 {
+			s.Errorf("told %+v", f)
+		}
+		if g := c.asks(0, france); g.Result != credit.Success || g.Grant.Total == 0 {
+			s.Errorf("granted for money %+v", g)
+		}
+		c.wants("nothing of it from the allowance", c.has(2), int64(78*gb))
+		c.wants("at home", c.uses(10*gb, 0, 0), credit.Success)
+		c.wants("from the allowance as ever", c.has(2), int64(68*gb))
+		child.wants("another line", child.uses(22*gb, 0, france), credit.Success)
+		child.wants("has its own", child.has(3), int64(78*gb))
+		c.wants("the balance", c.has(1), int64(10*eur-eur*11/10))
+		c.sets("limitChange", `"limit":"Fair use abroad","amount":{"amount":24000000000,"units":"octets"}`, "completed")
+		c.wants("more fair use", c.uses(gb, 0, france), credit.Success)
+		c.wants("is from the allowance", c.has(2), int64(67*gb))
+		s.pass(32 * 24 * time.Hour)
+		c.comes(2, 100*gb)
+		c.wants("the next month", c.uses(gb, 0, france), credit.Success)
+		c.wants("from the allowance again", c.has(2), int64(99*gb))
+		c.wants("the balance then", c.has(1), int64(10*eur-eur*11/10))
+		c.look(func(a *core.Account) {
+			counted := int64(0)
+			for _, x := range a.Counters {
+				if d := s.room.Definition(x.Def); d != nil && d.Months == 4 && x.Owner == 1 {
+					counted = x.Value
+				}
+			}
+			c.wants("watched over four months", counted, int64(25*gb))
+		})
+	},
 	"Where and when": func(s *shop) {
 		c := s.sold("where", "")
 		s.until(time.Date(s.now().Year(), s.now().Month(), s.now().Day()+1, 12, 0, 0, 0, berlin))
@@ -463,6 +506,10 @@ var sold = map[string]func(s *shop){
 	"The brand": func(s *shop) {
 		c := s.sold("brand", "")
 		c.pays("1")
+		if g := c.asks(99, 0); g.Result != credit.Success || g.Grant.Total != 1<<20 || g.Validity != 600 {
+			s.Errorf("without a price: %+v", g)
+		}
+		c.wants("another group", c.asks(98, 0).Result, credit.RatingFailed)
 		s.pass(91 * 24 * time.Hour)
 		s.await("the account to be reached only", func() (inbound bool) {
 			c.look(func(a *core.Account) { inbound = a.Stage == core.Inbound })
@@ -475,6 +522,11 @@ var sold = map[string]func(s *shop){
 			s.Fatalf("%d %s", a.status, a.body)
 		}
 		c.wants("at a home that is none of the tariff's", c.texts(), credit.RatingFailed)
+		c.wants("the default has not changed", c.asks(99, 0).Result, credit.Success)
+		if a := s.do("mno/user:shop", "PATCH", catalogue+"productOffering/brand", `{"tandem:charging":{"defaults":[]}}`); a.status != 200 {
+			s.Fatalf("%d %s", a.status, a.body)
+		}
+		c.wants("without defaults", c.asks(99, 0).Result, credit.RatingFailed)
 	},
 }
 
@@ -533,13 +585,18 @@ func TestNonsenseIsRefusedInTheCatalogue(t *testing.T) {
 				"tandem:rating":{"zone":"Europe/Berlin"`+rating+`},"tandem:charging":{`+charging+`}}`)
 		}
 		for charging, want := range map[string]string{
-			`"mode":"later"`:            `Offering "New": mode is prepaid, postpaid, hybridPrepaid or hybridPostpaid, not "later"`,
-			`"mode":"hybridPrepaid"`:    "say in credit how long it is",
-			`"credit":"-5"`:             "write it without a sign",
-			`"cycleDay":31`:             "a day that each month has",
-			`"limitz":[]`:               "tandem:charging cannot be read",
-			`"home":["1"]`:              "is not a network code",
-			`"life":{"inbound":"P9D"}`:  "life needs active",
+			`"mode":"later"`:           `Offering "New": mode is prepaid, postpaid, hybridPrepaid or hybridPostpaid, not "later"`,
+			`"mode":"hybridPrepaid"`:   "say in credit how long it is",
+			`"credit":"-5"`:            "write it without a sign",
+			`"cycleDay":31`:            "a day that each month has",
+			`"limitz":[]`:              "tandem:charging cannot be read",
+			`"home":["1"]`:             "is not a network code",
+			`"life":{"inbound":"P9D"}`: "life needs active",
+			`"defaults":[{"service":"fax","unit":"octets","units":5}]`:                                                         "service is data, voice",
+			`"defaults":[{"service":"data","unit":"miles","units":5}]`:                                                         "unit is octets, seconds or events",
+			`"defaults":[{"service":"data","unit":"octets"}]`:                                                                  "more than none",
+			`"defaults":[{"service":"data","unit":"octets","units":5,"validity":"P1M"}]`:                                       "no longer than a day",
+			`"defaults":[{"service":"data","unit":"octets","units":5},{"service":"data","group":7,"unit":"octets","units":5}]`: "after one that is for it already",
 			`"life":{"active":"P3M"}`:   "a month has no fixed length",
 			`"limits":[{"amount":"5"}]`: "A limit needs a name",
 			`"limits":[{"name":"x"}]`:   "Limit x: it needs an amount of money",
@@ -564,6 +621,9 @@ func TestNonsenseIsRefusedInTheCatalogue(t *testing.T) {
 			`"limits":[{"name":"x","amount":"5","window":"PT10M","reset":"day"}]`:                      "goes with no reset",
 			`"limits":[{"name":"x","amount":"5","reset":"day","months":4}]`:                            "how many a cycle has",
 			`"limits":[{"name":"x","amount":"5","topUps":true,"hard":true}]`:                           "it refuses nothing",
+			`"limits":[{"name":"x","openData":{"price":"5","wholesale":"1"}}]`:                         "write unit octets",
+			`"limits":[{"name":"x","unit":"octets","openData":{"price":"5","wholesale":"0"}}]`:         "both above zero",
+			`"limits":[{"name":"x","unit":"octets","openData":{"price":"5","wholesale":"1"}}]`:         "Limit x: openData limits an allowance, and none is within it",
 		} {
 			if a := launch("", charging); a.status != 400 || !strings.Contains(a.text("reason"), want) {
 				s.Errorf("%s: %d %s; want %s", charging, a.status, a.body, want)
@@ -581,6 +641,20 @@ func TestNonsenseIsRefusedInTheCatalogue(t *testing.T) {
 		patch("monthly-10", `{"tandem:rating":{"classes":["voice"]}}`, `for the class "voice", which no usage price has`)
 		patch("monthly-10", `{"price":{"unit":"EUR","value":5}}`, "needs grace")
 		patch("monthly-10", `{"tandem:rating":{"rollover":{"percent":200}}}`, "more than all")
+		patch("monthly-10", `{"tandem:rating":{"within":"Fair use"}}`, `Allowance 31 MB a month: it is within the limit "Fair use", which the offering does not have`)
+		s.publish(find("Fair use abroad"))
+		for limit, want := range map[string]string{
+			`"unit":"seconds","units":5`:                                    "within needs a limit of its own unit, octets",
+			`"unit":"octets","units":5,"hard":true,"classes":["data.eu"]`:   "is hard",
+			`"unit":"octets","units":5`:                                     "must name the classes",
+			`"unit":"octets","units":5,"classes":["data.eu"]`:               "within a limit per line",
+			`"unit":"octets","units":5,"per":"line","classes":["data.sea"]`: "which no usage price has",
+		} {
+			a := s.do("mno/user:shop", "PATCH", catalogue+"productOffering/roam", `{"tandem:charging":{"limits":[{"name":"Fair use abroad",`+limit+`}]}}`)
+			if a.status != 400 || !strings.Contains(a.text("reason"), want) {
+				s.Errorf("%s: %d %s; want %s", limit, a.status, a.body, want)
+			}
+		}
 		if a := s.do("mno/user:shop", "POST", catalogue+"productOffering", `{"name":"Draft","productOfferingPrice":[{"id":"limits-text"}],"tandem:charging":{"mode":"later"}}`); a.status != 201 {
 			s.Errorf("a draft: %d %s", a.status, a.body)
 		}

@@ -34,10 +34,11 @@ type terms struct {
 	Limits   []limit        `json:"limits,omitzero"`
 	Bonus    []bonus        `json:"bonus,omitzero"` // of top-ups
 
-	// Home and Life are those of the brand: of several offerings, what was said last
-	// counts, for all customers at once.
-	Home []string `json:"home,omitzero"` // PLMNs
-	Life *life    `json:"life,omitzero"`
+	// Home, Life and Defaults are those of the brand: of several offerings, what was said
+	// last counts, for all customers at once.
+	Home     []string       `json:"home,omitzero"` // PLMNs
+	Life     *life          `json:"life,omitzero"`
+	Defaults []DefaultGrant `json:"defaults,omitzero"` // where use has no price; an empty list: none from now on
 }
 
 // life is how long a prepaid account stays in each state after its last top-up or
@@ -67,6 +68,7 @@ type limit struct {
 	Window   civil.Duration `json:"window,omitzero"`   // instead of Reset: a period that begins with what is counted first
 	TopUps   bool           `json:"topUps,omitzero"`   // it counts top-ups, not use
 	Gift     *gift          `json:"gift,omitzero"`     // for who gets so far
+	OpenData *openData      `json:"openData,omitzero"` // of fair use abroad: says the octets
 }
 
 // statusFrom is a status from an amount on, in what the limit is counted in.
@@ -132,7 +134,7 @@ func (t *terms) check(tariff *rating.Plan, allowances []rating.Allowance) error 
 			return err
 		}
 	}
-	return nil
+	return t.checkWithin(allowances)
 }
 
 func (t *terms) checkLife(mode core.Mode) error {
@@ -226,6 +228,8 @@ func (l *limit) sound(tariff *rating.Plan) error {
 		return nonsense("%d units are more than an account can count", l.Units)
 	case l.Net && !money:
 		return nonsense("net is for money: units have no tax")
+	case l.OpenData != nil && (l.Unit != "octets" || l.Units != 0):
+		return nonsense("openData says how many octets it is: write unit octets, and no units")
 	case l.Normal != "" && len(l.Statuses) == 0:
 		return nonsense("normal is the status before others: statuses are missing")
 	case len(l.Notices) > rating.MaxNotices:
@@ -237,11 +241,14 @@ func (l *limit) sound(tariff *rating.Plan) error {
 	if err := l.checkPeriod(tariff); err != nil {
 		return err
 	}
+	if _, err := l.volume(currencyOf(tariff)); err != nil {
+		return err
+	}
 	at, err := l.value(l.Amount, currencyOf(tariff))
 	if err != nil {
 		return err
 	}
-	if onlyCounts := l.Optional || len(l.Statuses) > 0 || l.Gift != nil; l.Units == 0 && !onlyCounts && (!money || at <= 0) {
+	if onlyCounts := l.Optional || len(l.Statuses) > 0 || l.Gift != nil || l.OpenData != nil; l.Units == 0 && !onlyCounts && (!money || at <= 0) {
 		return nonsense("it needs an amount of money, or units of octets, seconds or events; or optional, if it is set customer by customer; or statuses; or a gift")
 	}
 	_, err = l.steps(currencyOf(tariff))
@@ -319,7 +326,10 @@ func (l *limit) shelve(tx *store.Tx, currency, zone string) (c capOf, err error)
 	if d.Status, err = l.steps(currency); err != nil {
 		return c, err
 	}
-	c = capOf{Limit: int64(l.Units), Each: l.Per == "line"}
+	c.Each = l.Per == "line"
+	if c.Limit, err = l.volume(currency); err != nil {
+		return c, err
+	}
 	if l.Amount != "" {
 		if c.Limit, err = l.value(l.Amount, currency); err != nil {
 			return c, err
@@ -348,11 +358,14 @@ type tenantDoc struct {
 	Life     *core.Life `json:"life,omitzero"`
 	Said     int64      `json:"said,omitzero"`     // Unix microseconds
 	Offering string     `json:"offering,omitzero"` // that said it; older rows have none
+
+	Defaults []DefaultGrant `json:"defaults,omitzero"` // nil: nothing was said of them
 }
 
 // same says that two offerings say the same, whenever they do.
 func (d tenantDoc) same(o tenantDoc) bool {
-	return slices.Equal(d.Home, o.Home) && (d.Life == o.Life || d.Life != nil && o.Life != nil && *d.Life == *o.Life)
+	return slices.Equal(d.Home, o.Home) && (d.Life == o.Life || d.Life != nil && o.Life != nil && *d.Life == *o.Life) &&
+		slices.Equal(d.Defaults, o.Defaults) && (d.Defaults == nil) == (o.Defaults == nil)
 }
 
 // brand is what a tenant has said last, of each thing.
@@ -363,16 +376,27 @@ type brand struct {
 	homeAt       int64
 	lifeAt       int64
 	homeN, lifeN int64 // the row it stands in
+
+	defaults              []core.Default
+	defaultsAt, defaultsN int64
 }
 
 // hear takes over what a row says, if nothing later was said.
-func (b *brand) hear(row int64, d tenantDoc) {
+func (b *brand) hear(row int64, d tenantDoc) error {
 	if len(d.Home) > 0 && (d.Said > b.homeAt || d.Said == b.homeAt && row >= b.homeN) {
 		b.home, b.homeAt, b.homeN = d.Home, d.Said, row
 	}
 	if d.Life != nil && (d.Said > b.lifeAt || d.Said == b.lifeAt && row >= b.lifeN) {
 		b.life, b.lifeAt, b.lifeN = *d.Life, d.Said, row
 	}
+	if d.Defaults != nil && (d.Said > b.defaultsAt || d.Said == b.defaultsAt && row >= b.defaultsN) {
+		list, err := DefaultGrants(d.Defaults)
+		if err != nil {
+			return err
+		}
+		b.defaults, b.defaultsAt, b.defaultsN = list, d.Said, row
+	}
+	return nil
 }
 
 // ofBrand is what the terms say of the brand; said is false if nothing.
@@ -388,7 +412,11 @@ func (t *terms) ofBrand(at int64) (d tenantDoc, said bool, err error) {
 	if l := t.Life; l != nil {
 		d.Life = &core.Life{Active: rating.Seconds(l.Active), Inbound: rating.Seconds(l.Inbound), Barred: rating.Seconds(l.Barred)}
 	}
-	return d, len(d.Home) > 0 || d.Life != nil, nil
+	if _, err := DefaultGrants(t.Defaults); err != nil {
+		return d, false, err
+	}
+	d.Defaults = t.Defaults
+	return d, len(d.Home) > 0 || d.Life != nil || d.Defaults != nil, nil
 }
 
 // repeats says that an offering has said nothing else of its brand before: to say it

@@ -30,6 +30,7 @@ type Allowance struct {
 	Notify    []int          // percentages of use that are told to the customer
 	Rollover  *Rollover      // what is left moves on; nil: it expires
 	FairUse   *FairUse       // nil: none
+	Within    string         // limit of the offering up to which it covers what that counts; none: all
 }
 
 // Rollover says how much of an allowance moves into the next period.

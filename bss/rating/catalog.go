@@ -54,6 +54,7 @@ type allowanceDoc struct {
 	Notify    []int          `json:"notify,omitzero"`
 	Rollover  *Rollover      `json:"rollover,omitzero"`
 	FairUse   *FairUse       `json:"fairUse,omitzero"`
+	Within    string         `json:"within,omitzero"`
 }
 
 // Rates says that charging takes the price up, as usage that it rates or as an
@@ -291,7 +292,7 @@ func allowanceOf(p *catalog.ProductOfferingPrice) (Allowance, error) {
 		return Allowance{}, err
 	}
 	a := Allowance{ID: p.ID, Name: p.Name, Classes: doc.Classes, Priority: doc.Priority, Shared: doc.Shared, MemberCap: doc.MemberCap,
-		Validity: doc.Validity, FirstUse: doc.FirstUse, Grace: doc.Grace, Ahead: doc.Ahead, Prorate: doc.Prorate, Notify: doc.Notify, Rollover: doc.Rollover, FairUse: doc.FairUse}
+		Validity: doc.Validity, FirstUse: doc.FirstUse, Grace: doc.Grace, Ahead: doc.Ahead, Prorate: doc.Prorate, Notify: doc.Notify, Rollover: doc.Rollover, FairUse: doc.FairUse, Within: doc.Within}
 	var err error
 	if a.Unit, a.Amount, err = allowed(p); err != nil {
 		return a, err

@@ -21,6 +21,7 @@ const (
 	Balance Action = 2 // is there enough?
 	Enquiry Action = 3 // what would it cost?
 	Post    Action = 4 // it has happened (PEC): charge it, whatever is left
+	Left    Action = 5 // how much is left, up to what is asked for? no protocol has it
 )
 
 // Face is the protocol a request came by.

@@ -209,7 +209,7 @@ func (p *posting) charge(t *turn, i int, place uint64) {
 	r := &p.request
 	sub := t.who(r)
 	if sub == nil {
-		t.suspendAll(NoSubscriber, r)
+		t.suspendAll(NoSubscriber, r, nil)
 		p.refuse(i, r, credit.UnknownUser)
 		return
 	}
@@ -319,7 +319,7 @@ func (p *posting) unknown(i int) {
 	}
 	p.e.Stats.Unknown.Add(1)
 	t := p.e.turn(sh, nil, nil, p.at)
-	t.suspendAll(NoSubscriber, r)
+	t.suspendAll(NoSubscriber, r, nil)
 	p.submit(sh, t)
 	p.refuse(i, r, credit.UnknownUser)
 }

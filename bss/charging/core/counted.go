@@ -22,6 +22,9 @@ func counts(r *credit.Request) bool {
 // where sessions of nobody are. What another node remembers is not found: as long as
 // the shards are spread over nodes, no session is one of nobody.
 func (e *Engine) counted(r *credit.Request) *Session {
+	if recalls(r) || begins(r) {
+		return e.suspendedBefore(r)
+	}
 	if !counts(r) {
 		return nil
 	}
@@ -51,7 +54,7 @@ func (sh *shard) heardOf(r *credit.Request) *Session {
 	if o == nil {
 		return nil
 	}
-	return &Session{Said: o.Said, Groups: slices.Clone(o.Groups)}
+	return &Session{Said: o.Said, Highest: o.Highest, seen: o.seen, answers: copied(o.answers), Groups: slices.Clone(o.Groups)}
 }
 
 // ending is what is kept of the session of a request, if it is over: by this shard,
@@ -64,8 +67,8 @@ func (t *turn) ending(r *credit.Request) *Session {
 	return o
 }
 
-// suspendAll puts all use of a request into suspense.
-func (t *turn) suspendAll(reason Suspense, r *credit.Request) {
+// suspendAll puts all use of a request into suspense; a is what it is told.
+func (t *turn) suspendAll(reason Suspense, r *credit.Request, a *credit.Answer) {
 	s, moved := t.uncharged(r), false
 	for i := range r.Units {
 		u := &r.Units[i]
@@ -81,6 +84,10 @@ func (t *turn) suspendAll(reason Suspense, r *credit.Request) {
 			}
 		}
 	}
+	if recalls(r) {
+		t.recall(s, r, a)
+		moved = r.Kind != credit.Event
+	}
 	if moved {
 		b := keys.Get().(*[]byte)
 		*b = sessionKey((*b)[:0], r)
@@ -91,14 +98,19 @@ func (t *turn) suspendAll(reason Suspense, r *credit.Request) {
 }
 
 // uncharged is the session of a request whose use is not charged, with its counters
-// as far as they are known; nil if its client does not count.
+// as far as they are known, or the numbers of its requests; nil if its client neither
+// counts nor says what has happened.
 func (t *turn) uncharged(r *credit.Request) *Session {
-	if !counts(r) {
+	numbers := recalls(r) && r.Kind != credit.Event
+	if !counts(r) && !numbers {
 		return nil
 	}
 	s := &Session{}
 	if o := t.ending(r); o != nil {
 		s.Said, s.Groups = o.Said, slices.Clone(o.Groups)
+		if numbers {
+			s.Highest, s.seen, s.answers = o.Highest, o.seen, copied(o.answers)
+		}
 	}
 	said := t.at
 	if r.At != 0 {

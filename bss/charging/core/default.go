@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,17 +46,51 @@ func (t *turn) unrated(u *credit.Unit) *Default {
 	return fallback(t.book.tenants[t.a.Tenant].Defaults, t.s.Service, u)
 }
 
+// welcome grants by default what somebody asks for who is not known: what he reports is
+// in suspense, until he is. It is false where there is no such default.
+func (e *Engine) welcome(c *credit.Call) bool {
+	r, a := &c.Request, &c.Answer
+	if r.Kind == credit.Event || r.Face == credit.RADIUS || r.Face == credit.File || len(r.Subscribers) == 0 {
+		return false
+	}
+	if !slices.ContainsFunc(e.Strangers, func(d Default) bool { return d.Service == r.Service }) {
+		return false
+	}
+	for i := range r.Units {
+		if fallback(e.Strangers, r.Service, &r.Units[i]) == nil {
+			return false
+		}
+	}
+	a.Reset()
+	for i := range r.Units {
+		if g := a.AddUnit(&r.Units[i]); r.Units[i].Asked {
+			fallback(e.Strangers, r.Service, &r.Units[i]).give(g)
+		}
+	}
+	e.Stats.Welcomed.Add(1)
+	return true
+}
+
 // outage is the time in which nothing can be made durable, and who was granted
 // something in it.
 type outage struct {
-	mu      sync.Mutex
-	since   int64            // Unix microseconds; 0: there is none
-	trusted map[string]int64 // keys of sessions that nobody has opened, until when, Unix microseconds
+	mu    sync.Mutex
+	since int64         // Unix microseconds; 0: there is none
+	until map[key]int64 // sessions that nobody has opened, Unix microseconds
+	order []trusted     // of them the last ones; the oldest is at next when it is full
+	next  int
+}
+
+// trusted is a session that was granted something in an outage.
+type trusted struct {
+	key   key
+	until int64
 }
 
 const (
 	patience    = 5 * time.Second // in which a client had better ask again
-	mostTrusted = 1 << 16
+	trustKept   = 24 * time.Hour
+	mostTrusted = 1 << 16 // the oldest is forgotten for the next: what it reports is in suspense
 )
 
 // begins takes down that appends fail. A node that was fenced has no outage: another
@@ -98,18 +133,30 @@ func (e *Engine) trust(c *credit.Call) bool {
 }
 
 // take remembers a session that is granted something in an outage that lasts; false:
-// there is no such outage, or too many were trusted in it.
+// there is no such outage.
 func (o *outage) take(r *credit.Request, now int64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.since == 0 || now-o.since < patience.Microseconds() || len(o.trusted) >= mostTrusted {
+	if o.since == 0 || now-o.since < patience.Microseconds() {
 		return false
 	}
-	if o.trusted == nil {
-		o.trusted = map[string]int64{}
+	if o.until == nil {
+		o.until = map[key]int64{}
 	}
-	var b [256]byte
-	o.trusted[string(sessionKey(b[:0], r))] = now + 24*3600*1e6
+	x := trusted{outageKey(r), now + trustKept.Microseconds()}
+	if until, again := o.until[x.key]; again && now <= until {
+		return true
+	}
+	o.until[x.key] = x.until
+	if len(o.order) < mostTrusted {
+		o.order = append(o.order, x)
+		return true
+	}
+	if old := o.order[o.next]; o.until[old.key] == old.until {
+		delete(o.until, old.key)
+	}
+	o.order[o.next] = x
+	o.next = (o.next + 1) % mostTrusted
 	return true
 }
 
@@ -118,17 +165,16 @@ func (o *outage) take(r *credit.Request, now int64) bool {
 func (o *outage) trusts(r *credit.Request, now int64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.trusted) == 0 {
+	if len(o.until) == 0 {
 		return false
 	}
-	for key, until := range o.trusted {
-		if until < now {
-			delete(o.trusted, key)
-		}
-	}
+	k := outageKey(r)
+	until, ok := o.until[k]
+	delete(o.until, k)
+	return ok && now <= until
+}
+
+func outageKey(r *credit.Request) key {
 	var b [256]byte
-	key := string(sessionKey(b[:0], r))
-	_, ok := o.trusted[key]
-	delete(o.trusted, key)
-	return ok
+	return keyOf(sessionKey(b[:0], r))
 }

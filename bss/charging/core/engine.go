@@ -39,6 +39,10 @@ type Config struct {
 	// than a client should wait; their use is charged when it is reported after that.
 	Defaults []Default
 
+	// Strangers are granted to who is not known; what he uses goes to suspense. None: he
+	// is refused.
+	Strangers []Default
+
 	// Before is called when shards were claimed and before they are loaded: it sees to
 	// it that Book has all that they refer to by number. nil: it always has.
 	Before func(context.Context) error
@@ -87,7 +91,7 @@ type Engine struct {
 
 // Stats count what an engine did.
 type Stats struct {
-	Calls, Shed, Trusted, Duplicates, Clashes, Unknown, Late, Suspended, Batches, Records, Bytes, Fenced atomic.Int64
+	Calls, Shed, Trusted, Welcomed, Duplicates, Clashes, Unknown, Late, Suspended, Batches, Records, Bytes, Fenced atomic.Int64
 }
 
 type batch struct {
@@ -349,7 +353,10 @@ func (e *Engine) unknown(c *credit.Call) bool {
 	e.Stats.Unknown.Add(1)
 	t := e.turn(sh, nil, nil, r.Received)
 	t.counted = counted
-	t.suspendAll(reason, r)
+	if counted == nil || !recalls(r) || !e.answerAgain(counted, r, &c.Answer) {
+		e.welcome(c)
+		t.suspendAll(reason, r, &c.Answer)
+	}
 	e.submit(sh, t, c)
 	return true
 }

@@ -17,15 +17,18 @@ func (e *Engine) event(t *turn, r *credit.Request, a *credit.Answer) {
 		}
 		return
 	}
+	if t.counted != nil && e.answerAgain(t.counted, r, a) { // it is in suspense
+		return
+	}
 	sub := t.who(r)
 	if sub == nil {
 		a.Result = credit.UnknownUser
-		t.happened(NoSubscriber, r)
+		t.happened(NoSubscriber, r, a)
 		return
 	}
 	t.plan = sub.Plan
 	if a.Result = t.allowed(r, sub); a.Result != credit.Success {
-		t.happened(ClosedAccount, r)
+		t.happened(ClosedAccount, r, a)
 		return
 	}
 	t.once, t.s, t.debits = true, newSession(0, sub, r), t.debits[:0]
@@ -38,6 +41,10 @@ func (e *Engine) event(t *turn, r *credit.Request, a *credit.Answer) {
 		if a.NotEnough {
 			a.Result = credit.Success
 		}
+		return
+	case credit.Left:
+		a.Result = t.enough(r, a)
+		t.freeAll()
 		return
 	case credit.Enquiry:
 		t.enquire(r, a)
@@ -55,9 +62,9 @@ func (e *Engine) event(t *turn, r *credit.Request, a *credit.Answer) {
 
 // happened puts use that is reported and charged to nobody into suspense; a request
 // that only asks for something leaves nothing.
-func (t *turn) happened(reason Suspense, r *credit.Request) {
+func (t *turn) happened(reason Suspense, r *credit.Request, a *credit.Answer) {
 	if r.Kind != credit.Event || r.Action == credit.Post {
-		t.suspendAll(reason, r)
+		t.suspendAll(reason, r, a)
 	}
 }
 
@@ -163,6 +170,34 @@ func (t *turn) reserveAll(r *credit.Request) credit.Result {
 		if o := t.reserve(gi, rt, rate{}, n); o.units < n {
 			return credit.LimitReached
 		}
+	}
+	return credit.Success
+}
+
+// enough says how much could be used now, in the unit of the price: all that is asked
+// for, or less.
+func (t *turn) enough(r *credit.Request, a *credit.Answer) credit.Result {
+	for i := range r.Units {
+		u := &r.Units[i]
+		c := t.context(r, u, 0, t.now())
+		rt, ok := t.find(&c)
+		if !ok {
+			return credit.RatingFailed
+		}
+		n, asked := rt.amount(&u.Want)
+		if !asked {
+			return credit.RatingFailed
+		}
+		n = min(n, plausible)
+		g := a.AddUnit(u)
+		if !rt.Zero {
+			o := t.reserve(t.groupOf(u), rt, rate{}, n)
+			n = o.units
+			if o.expires != 0 {
+				g.Validity = uint32(min(math.MaxUint32, max(1, o.expires-t.now())))
+			}
+		}
+		setUnits(&g.Grant, rt, n)
 	}
 	return credit.Success
 }

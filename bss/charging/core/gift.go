@@ -60,87 +60,105 @@ func (t *turn) gifts() {
 }
 
 // room is how much of a kind of use buckets may cover that have a limit of their own
-// (Definition.Within).
-type room struct {
-	counter int   // index in the account; -1: this use has no such limit
+// (Definition.Within), by the counters that limit them; most accounts have none.
+type room []roomOf
+
+type roomOf struct {
+	counter int   // index in the account
 	left    int64 // of it
 	held    int64
 }
 
-// room is that of use at a rate.
-func (t *turn) room(rt rate) room {
+// room is that of use at a rate. A bucket of one line is under the limit of that line,
+// a bucket for all under that of the account. A limit that was lifted limits nothing.
+func (t *turn) room(rt rate) (r room) {
 	for i := range t.a.Buckets {
-		d := t.book.definition(t.a.Buckets[i].Def)
-		if d == nil || d.Within == 0 {
+		b := &t.a.Buckets[i]
+		d := t.book.definition(b.Def)
+		if d == nil || d.Within == 0 || b.Owner != 0 && b.Owner != t.s.Sub {
 			continue
 		}
-		limit := t.book.definition(d.Within)
-		at := t.a.counter(d.Within, 0)
-		if limit == nil || at < 0 || !t.limits(limit, rt) {
+		limit, at := t.book.definition(d.Within), t.a.counter(d.Within, b.Owner)
+		if limit == nil || at < 0 || !t.limits(limit, rt) || r.by(at) != nil {
 			continue
 		}
 		t.restart(at)
-		return room{counter: at, left: max(0, t.a.Counters[at].left())}
+		if c := &t.a.Counters[at]; c.Limit > 0 && !c.Consent {
+			r = append(r, roomOf{counter: at, left: max(0, c.left())})
+		}
 	}
-	return room{counter: -1}
+	return r
+}
+
+// by is the room under a counter, nil if there is none.
+func (r room) by(counter int) *roomOf {
+	for i := range r {
+		if r[i].counter == counter {
+			return &r[i]
+		}
+	}
+	return nil
+}
+
+// over is the room that a bucket is under, nil if under none.
+func (r room) over(t *turn, bucket int) *roomOf {
+	if len(r) == 0 {
+		return nil
+	}
+	b := &t.a.Buckets[bucket]
+	if d := t.book.definition(b.Def); d != nil && d.Within != 0 {
+		return r.by(t.a.counter(d.Within, b.Owner))
+	}
+	return nil
 }
 
 // of is how much a bucket may cover.
-func (r *room) of(t *turn, bucket int) int64 {
-	if !r.limits(t, bucket) {
-		return math.MaxInt64
+func (r room) of(t *turn, bucket int) int64 {
+	if x := r.over(t, bucket); x != nil {
+		return x.left
 	}
-	return r.left
-}
-
-func (r *room) limits(t *turn, bucket int) bool {
-	if r.counter < 0 {
-		return false
-	}
-	d := t.book.definition(t.a.Buckets[bucket].Def)
-	return d != nil && d.Within == t.a.Counters[r.counter].Def
+	return math.MaxInt64
 }
 
 // take takes down what a bucket covers.
-func (r *room) take(t *turn, bucket int, n int64) int64 {
-	if r.limits(t, bucket) {
-		r.left -= n
-		r.held += n
+func (r room) take(t *turn, bucket int, n int64) int64 {
+	if x := r.over(t, bucket); x != nil {
+		x.left -= n
+		x.held += n
 	}
 	return n
 }
 
-// hold reserves in the limit what buckets will cover, so that open grants count;
-// false: nothing is under it.
-func (r *room) hold(t *turn, group int) bool {
-	if r.counter < 0 {
-		return false
+// hold reserves in the limits what buckets will cover, so that open grants count;
+// false: nothing is under one.
+func (r room) hold(t *turn, group int) bool {
+	for i := range r {
+		c := &t.a.Counters[r[i].counter]
+		t.hold(group, Hold{Counter: c.Def, Owner: c.Owner, Amount: r[i].held})
 	}
-	c := &t.a.Counters[r.counter]
-	t.hold(group, Hold{Counter: c.Def, Owner: c.Owner, Amount: r.held})
-	return true
+	return len(r) > 0
 }
 
 const gigabyte = 1_000_000_000
 
-// FairUse limits a counter to the volume that a customer may use abroad as at home: at
-// least twice what the price of the plan buys at the wholesale cap (EU 2016/2286 Art. 4).
+// OpenData is the volume that a customer may use abroad as at home, in octets: at least
+// twice what the price of his plan buys at the wholesale cap (EU 2016/2286 Art. 4(2)).
 // price is that of a period without tax, wholesale the cap for a gigabyte, both at
 // 10^-9 of the currency.
-func (h *Hand) FairUse(def uint32, price, wholesale int64) error {
+func OpenData(price, wholesale int64) (octets int64, err error) {
 	if price <= 0 || wholesale <= 0 || price > most {
-		return fault.BadInput("charging.fairUse", "Fair use needs the price of the plan and the wholesale cap, both above zero")
+		return 0, fault.BadInput("charging.fairUse", "Fair use needs the price of the plan and the wholesale cap, both above zero")
 	}
 	high, low := bits.Mul64(uint64(price)*2, gigabyte)
 	if high >= uint64(wholesale) {
-		return fault.BadInput("charging.tooMuch", "The volume of fair use is beyond what an account can hold")
+		return 0, fault.BadInput("charging.tooMuch", "The volume of fair use is beyond what an account can hold")
 	}
-	octets, rest := bits.Div64(high, low, uint64(wholesale))
+	n, rest := bits.Div64(high, low, uint64(wholesale))
 	if rest > 0 {
-		octets++
+		n++
 	}
-	if octets > most {
-		return fault.BadInput("charging.tooMuch", "The volume of fair use is beyond what an account can hold")
+	if n > most {
+		return 0, fault.BadInput("charging.tooMuch", "The volume of fair use is beyond what an account can hold")
 	}
-	return h.Cap(def, 0, int64(octets), false)
+	return int64(n), nil
 }

@@ -12,7 +12,7 @@ func (e *Engine) decide(sh *shard, account *Account, s, counted *Session, c *cre
 	switch {
 	case account == nil: // its names are about to be forgotten
 		a.Result = credit.UnknownUser
-		t.happened(NoSubscriber, r)
+		t.happened(NoSubscriber, r, a)
 	case r.Kind == credit.Event:
 		e.event(t, r, a)
 	case r.Kind == credit.Initial:
@@ -85,16 +85,20 @@ func (e *Engine) initial(t *turn, r *credit.Request, a *credit.Answer) {
 	sub := t.who(r)
 	if sub == nil {
 		a.Result = credit.UnknownUser
-		t.suspendAll(NoSubscriber, r)
+		t.suspendAll(NoSubscriber, r, a)
 		return
 	}
 	t.plan = sub.Plan
 	if res := t.allowed(r, sub); res != credit.Success {
 		a.Result = res
-		t.suspendAll(ClosedAccount, r)
+		t.suspendAll(ClosedAccount, r, a)
 		return
 	}
-	t.begin(newSession(t.sh.session+1, sub, r))
+	s := newSession(t.sh.session+1, sub, r)
+	if o := t.counted; o != nil && r.Numbered { // of what it reports some was suspended before
+		s.Highest, s.seen = o.Highest, o.seen
+	}
+	t.begin(s)
 	e.decideUnits(t, r, a, sub, false)
 	e.finish(t, r, a)
 }
@@ -124,7 +128,7 @@ func (e *Engine) later(t *turn, r *credit.Request, a *credit.Answer) {
 	}
 	if r.Numbered && t.s.ancient(r.Number) { // nobody knows whether it came: a person decides
 		e.Stats.Late.Add(1)
-		t.suspendAll(DuplicateSuspect, r)
+		t.suspendAll(DuplicateSuspect, r, a)
 		for i := range r.Units {
 			a.AddUnit(&r.Units[i])
 		}
@@ -165,7 +169,7 @@ func (e *Engine) over(t *turn, r *credit.Request, a *credit.Answer) {
 	if o != nil && r.Numbered && o.ancient(r.Number) { // nobody knows whether it came before the end
 		reason = DuplicateSuspect
 	}
-	t.suspendAll(reason, r)
+	t.suspendAll(reason, r, a)
 	e.Stats.Suspended.Add(1)
 }
 
@@ -186,7 +190,7 @@ func (e *Engine) adopt(t *turn, r *credit.Request, a *credit.Answer, o *Session,
 	sub := t.who(r)
 	if sub == nil {
 		a.Result = credit.UnknownUser
-		t.suspendAll(NoSubscriber, r)
+		t.suspendAll(NoSubscriber, r, a)
 		return
 	}
 	t.plan = sub.Plan
@@ -202,7 +206,7 @@ func (e *Engine) adopt(t *turn, r *credit.Request, a *credit.Answer, o *Session,
 	t.begin(s)
 	e.decideUnits(t, r, a, sub, false)
 	e.finish(t, r, a)
-	if r.Kind == credit.Terminate || o != nil && r.Numbered {
+	if r.Kind == credit.Terminate || o != nil && o != t.counted && r.Numbered {
 		e.end(t, NormalRelease)
 	}
 }

@@ -193,8 +193,12 @@ func TestP15FairUseAbroad(t *testing.T) {
 		r.on(ref, plan)
 		id := r.give(ref, bundle, 100*gigabyte, time.Time{})
 		const price, wholesale = 1_210_000_000, 1_100_000_000 // EUR 1.21 a month without tax; EUR 1.10 a GB
+		volume, err := OpenData(price, wholesale)
+		if err != nil {
+			t.Fatal(err)
+		}
 		r.run(ref, func(h *Hand) error {
-			return errors.Join(h.FairUse(abroad, price, wholesale), h.Cap(observed, 0, 0, false))
+			return errors.Join(h.Cap(abroad, 0, volume, false), h.Cap(observed, 0, 0, false))
 		})
 		count := func(def uint32) (value, limit int64) {
 			if err := r.e.Look(ref, func(a *Account) { c := a.Counters[a.counter(def, 0)]; value, limit = c.Value, c.Limit }); err != nil {
