@@ -212,6 +212,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	fulfilment.NewEngine(a.DB, a.Runner, a.Network, a.Sealer, a.Log, a.Concurrency).
 		Make(driver.RADIUSUser, broadband.Passwords(derived(key, "broadband: passwords of logins")))
 	order.Handle(a.Runner, a.DB)
+	billing.Handle(a.Runner, a.DB)
 	inventory.Handle(a.Runner, a.DB)
 	delivery, err := communication.NewDelivery(a.DB, a.Messages)
 	if err != nil {

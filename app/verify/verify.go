@@ -46,6 +46,7 @@ const (
 	KindPool     = "pool"     // a number or SIM is in use by nobody, or twice
 	KindCharging = "charging" // product and line, balance and ledger, usage and journal disagree
 	KindOrder    = "order"    // an order stands still, or contradicts its service order
+	KindBill     = "bill"     // a posted bill, its series and the ledger disagree
 )
 
 // follow says of which kinds a mismatch may be the whole cause. What the network
@@ -110,6 +111,7 @@ type Summary struct {
 	Orders     int64       `json:"orders"`
 	Accounts   int64       `json:"accounts"` // of charging, whose balances were held against the ledger
 	Charges    int64       `json:"charges"`  // records of usage in the journal
+	Bills      int64       `json:"bills"`    // posted ones, whose chain was followed
 	Unjudged   int64       `json:"unjudged"` // of them, whose price depends on more than their units
 	OnTheWay   int64       `json:"onTheWay"` // not judged: a fact about it is still to be heard
 	Unheard    int64       `json:"unheard"`  // such facts
@@ -137,8 +139,8 @@ func (s Summary) Err() error {
 
 // String is the summary for people.
 func (s Summary) String() string {
-	text := fmt.Sprintf("%d tenants, %d products, %d billable items, %d services, %d resources on elements, %d orders, %d balances, %d usage records in %.1f s",
-		s.Tenants, s.Products, s.Items, s.Services, s.Resources, s.Orders, s.Accounts, s.Charges, s.Seconds)
+	text := fmt.Sprintf("%d tenants, %d products, %d billable items, %d services, %d resources on elements, %d orders, %d balances, %d usage records, %d posted bills in %.1f s",
+		s.Tenants, s.Products, s.Items, s.Services, s.Resources, s.Orders, s.Accounts, s.Charges, s.Bills, s.Seconds)
 	if s.Unheard > 0 {
 		text += fmt.Sprintf("; %d facts are still to be heard, and %d things were not judged for that: verify again when they are", s.Unheard, s.OnTheWay)
 	}
@@ -221,7 +223,7 @@ func (v *run) all() error {
 			name string
 			do   func(tenant string) error
 		}{{"services and numbers", v.services}, {"products and billable items", v.products}, {"orders", v.orders}, {"parked jobs", v.parkedJobs},
-			{"lines of charging", v.lines}, {"balances", v.balances}} {
+			{"lines of charging", v.lines}, {"balances", v.balances}, {"posted bills and the ledger", v.bills}} {
 			v.say("%s: %s", t, step.name)
 			if err := step.do(t); err != nil {
 				return fmt.Errorf("%s of %s: %w", step.name, t, err)

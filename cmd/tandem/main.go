@@ -4,6 +4,7 @@
 //	tandem demo     run a demo operator on a lab network
 //	tandem check    explain a configuration
 //	tandem verify   prove that network, inventory and billing agree
+//	tandem bill     make, approve and post bills
 //	tandem bench    measure this machine
 package main
 
@@ -24,6 +25,7 @@ var commands = []struct {
 	{"demo", "run a demo operator on a lab network", runDemo},
 	{"check", "explain a configuration", check},
 	{"verify", "prove that network, inventory and billing agree", verify},
+	{"bill", "make, approve and post bills", bill},
 	{"bench", "measure this machine: orders, api, charging", runBench},
 }
 

@@ -134,7 +134,7 @@ func (d *describer) schema(t reflect.Type, name string) object {
 		return object{"type": "string", "format": "date-time"}
 	case t == valueType:
 		return object{}
-	case t == reflect.TypeFor[money.Rate]():
+	case t == reflect.TypeFor[money.Rate](), t == reflect.TypeFor[money.Amount]():
 		return object{"type": "object", "properties": object{"unit": text, "value": object{"type": "number"}}}
 	case t.Kind() == reflect.Bool:
 		return object{"type": "boolean"}
