@@ -94,8 +94,8 @@ func (e *engine) touched(list []altering) (int64, error) {
 	for i := range e.bill.Lines {
 		start = min(start, day(e.bill.Lines[i].Full.From))
 	}
-	for _, a := range list {
-		at, err := a.begins()
+	for i := range e.owed {
+		at, err := e.owed[i].begins()
 		if err != nil {
 			return 0, err
 		}
@@ -119,18 +119,22 @@ func (e *engine) touched(list []altering) (int64, error) {
 	return start, nil
 }
 
-// begins is the day from which the item itself has to be looked at.
-func (a *altering) begins() (int64, error) {
-	o := a.owed
+// begins is the day from which the item itself has to be looked at: a charge that has
+// changed may have moved into or out of a discount though its sum has not.
+func (o *owed) begins() (int64, error) {
 	k := o.first
 	switch {
-	case o.unchanged() && (o.Sort == Discount || o.top >= o.last):
-		return endless, nil // only if what it counts has changed
-	case o.unchanged():
+	case o.unchanged() && o.Sort == Commitment && o.top < o.last:
 		k = o.top + 1
+	case o.unchanged():
+		return endless, nil // only if what it counts has changed
+	case o.Sort == OneTime && len(o.past) > 0:
+		return day(civil.First), nil // it may have had any other day
+	case o.Sort == OneTime:
+		return endless, nil
 	case len(o.past) > 0:
 		k = min(k, o.past[0].Index)
-	case o.Sort == Commitment && o.last < o.first:
+	case o.Sort == Recurring, o.Sort == Commitment && o.last < o.first:
 		return endless, nil
 	}
 	full, err := o.Cycle.Period(k)
@@ -182,7 +186,7 @@ func (a *altering) cuts(cuts []int64, end int64) ([]int64, error) {
 	for i := range a.windows {
 		if w := &a.windows[i]; !w.days.empty() {
 			cuts = append(cuts, w.days.from, w.days.to)
-			last = later(last, w.full.To)
+			last = later(last, w.part.To)
 		}
 	}
 	if a.Sort == Discount || a.to != (civil.Date{}) && !a.from.Before(a.to) {
@@ -259,7 +263,7 @@ func (e *engine) window(a *altering, start, end int64) error {
 		k := o.past[i].Index
 		again := k >= first || !o.unchanged()
 		if again && (k < first || k > last) && (i == 0 || o.past[i-1].Index != k) {
-			if err := e.open(a, k, false); err != nil {
+			if err := e.open(a, k, start, false); err != nil {
 				return err
 			}
 		}
@@ -268,16 +272,16 @@ func (e *engine) window(a *altering, start, end int64) error {
 		return fault.BadInput("tooManyPeriods", "%s of account %s has more than %d periods: check since when it holds (%v)", o.Name, e.in.Account, maxPeriods, o.from)
 	}
 	for k := first; k <= last; k++ {
-		if err := e.open(a, k, true); err != nil {
+		if err := e.open(a, k, start, true); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// open adds period k. One that no longer holds has no days; one of a commitment that was
-// billed holds, due or not.
-func (e *engine) open(a *altering, k int, holds bool) error {
+// open adds period k, unless it is over before the start. One that no longer holds has no
+// days; one of a commitment that was billed holds, due or not.
+func (e *engine) open(a *altering, k int, start int64, holds bool) error {
 	p, err := e.service(a.owed, k)
 	if err != nil {
 		return err
@@ -286,7 +290,7 @@ func (e *engine) open(a *altering, k int, holds bool) error {
 	if !holds && a.Sort == Discount {
 		w.days.to = w.days.from
 	}
-	if w.days.empty() && len(a.at(k)) == 0 {
+	if w.days.empty() && len(a.at(k)) == 0 || !w.days.empty() && w.days.to <= start {
 		return nil
 	}
 	a.windows = append(a.windows, w)

@@ -108,7 +108,7 @@ type Billed struct {
 	Index       int     // of the service period, by the item's Cycle
 	Net         int64   // minor units, as Line.Amount: with tax where the price includes it
 	Version     int     // one more than the highest Number of the lines: the next one is this
-	Revision    int64   // of the item when it was last billed
+	Revision    int64   // of the item when the lines were made
 	TaxCategory string  // of the lines; empty: the category that the item has now
 	TaxRate     Percent // of the lines; Den 0: what the table says now
 	TaxIncluded bool    // of the lines
@@ -156,9 +156,10 @@ type Input struct {
 	// Usage is what was not billed yet. If an item counts usage (WithUsage), also what was
 	// billed since that item began: sums with Before, and no Amount.
 	Usage []UsageSum
-	// Billed holds of an item whose Revision was billed at least the last period; of a
-	// changed one, a Discount and a Commitment all. Where an account has a Discount or
-	// Commitment and a changed item, all of all its items. Any order.
+	// Billed holds all of an item that has changed: whose Revision is higher than that of
+	// all its lines. Of another the last period is enough, with the highest Revision of all
+	// its periods. Where the account has a Discount or Commitment it holds all of all items;
+	// while none has changed the periods since the longest one that runs are enough. Any order.
 	Billed []Billed
 }
 
