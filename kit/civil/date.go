@@ -105,7 +105,7 @@ func (d Date) AddDays(n int) Date {
 	case n < First.Sub(d):
 		return First
 	}
-	return Wall(time.Unix(int64(d.number()+n)*daySeconds, 0).UTC())
+	return dateOf(d.number() + n)
 }
 
 // AddMonths is the same day n months later, or the last of that month if it is
@@ -175,8 +175,37 @@ func (d Date) midnight() time.Time {
 	return time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, time.UTC)
 }
 
-// number counts days, 0 being 1970-01-01.
-func (d Date) number() int { return int(d.midnight().Unix() / daySeconds) }
+const (
+	fourYears, century, leapCycle = 1461, 36_524, 146_097 // days of 4, 100 and 400 years
+	march0000                     = 719_468               // days from 1 March of the year 0 to 1970-01-01
+)
+
+// number counts days, 0 being 1970-01-01. Years are counted from March, so that the leap
+// day is the last of its year, and month lengths follow 153 days for five months.
+func (d Date) number() int {
+	year, month := d.Year, int(d.Month)-3
+	if month < 0 {
+		year, month = year-1, month+12
+	}
+	return year*365 + floorDiv(year, 4) - floorDiv(year, 100) + floorDiv(year, 400) + (153*month+2)/5 + d.Day - 1 - march0000
+}
+
+// dateOf is the inverse of number.
+func dateOf(n int) Date {
+	n += march0000
+	cycle := floorDiv(n, leapCycle)
+	n -= cycle * leapCycle
+	// Without the leap days so far in the cycle every year has 365 days.
+	year := (n - n/(fourYears-1) + n/century - n/(leapCycle-1)) / 365
+	n -= year*365 + year/4 - year/100
+	month := (5*n + 2) / 153
+	day := n - (153*month+2)/5 + 1
+	year += cycle * 400
+	if month += 3; month > 12 {
+		year, month = year+1, month-12
+	}
+	return Date{year, time.Month(month), day}
+}
 
 // months counts months, 0 being January of the year 0.
 func (d Date) months() int { return d.Year*12 + int(d.Month) - 1 }

@@ -56,6 +56,18 @@ func TestDateArithmeticEqualsTheStandardCalendar(t *testing.T) {
 	})
 }
 
+func TestEveryDayHasTheNumberOfTheStandardCalendar(t *testing.T) {
+	for n := First.number(); n <= Last.number(); n++ {
+		d := dateOf(n)
+		if at := time.Unix(int64(n)*daySeconds, 0).UTC(); d != Wall(at) || d.number() != n {
+			t.Fatalf("day %d is %v, the number of that %d; the standard library says %v", n, d, d.number(), at)
+		}
+	}
+	if First.midnight().Unix() != int64(First.number())*daySeconds || dateOf(Last.number()) != Last {
+		t.Error("the calendar begins or ends elsewhere")
+	}
+}
+
 func TestAddMonthsClampsToTheMonthEnd(t *testing.T) {
 	tests := []struct {
 		from string
