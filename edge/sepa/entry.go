@@ -133,20 +133,23 @@ func (r *reader) details(l *line) error {
 	if err != nil || batch == nil {
 		return err
 	}
-	return r.batch(l, batch, len(l.parts)-first)
+	return r.batch(l, batch, l.parts[first:])
 }
 
 // batch reads what a line says about its batch and the listed payments. Banks that
 // list none still count them.
-func (r *reader) batch(l *line, n *node, listed int) (err error) {
+func (r *reader) batch(l *line, n *node, listed []part) (err error) {
 	l.Message, l.Batch = n.str("MsgId"), n.str("PmtInfId")
-	if text := n.str("NbOfTxs"); text != "" && listed > 0 {
+	for i := range listed {
+		listed[i].Message, listed[i].Batch = or(listed[i].Message, l.Message), or(listed[i].Batch, l.Batch)
+	}
+	if text := n.str("NbOfTxs"); text != "" && len(listed) > 0 {
 		count, err := r.number(text, "The number of payments of a line")
 		if err != nil {
 			return err
 		}
-		if count != listed {
-			return r.bad("entryCount", "the batch %s of a line announces %d payments and lists %d", or(l.Batch, l.Message), count, listed)
+		if count != len(listed) {
+			return r.bad("entryCount", "the batch %s of a line announces %d payments and lists %d", or(l.Batch, l.Message), count, len(listed))
 		}
 	}
 	if n = n.at("TtlAmt"); n == nil {

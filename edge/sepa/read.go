@@ -318,7 +318,7 @@ func (r *reader) begin(want map[string]string) (message string, err error) {
 		return "", r.bad("fileForeign", "this is no file of a bank: its first element is <%.40s>, not <Document>", el.Name.Local)
 	}
 	const iso = "urn:iso:std:iso:20022:tech:xsd:"
-	kind, _, _ := strings.Cut(strings.TrimPrefix(space, iso), ".00")
+	kind := prefix(strings.TrimPrefix(space, iso), len("camt.053"))
 	root, known := want[kind]
 	if !known || !strings.HasPrefix(space, iso) {
 		return "", r.bad("fileKind", "this is a file of the kind %.80q, which is not taken here%s", strings.TrimPrefix(space, iso), hint(kind))
@@ -355,9 +355,9 @@ func hint(kind string) string {
 	switch {
 	case kind == "camt.052":
 		return ": an intraday report comes again in the statement of the day, take that"
-	case strings.HasPrefix(kind, "camt.053"), strings.HasPrefix(kind, "camt.054"):
+	case kind == "camt.053", kind == "camt.054":
 		return ": it is an account statement"
-	case strings.HasPrefix(kind, "pain.002"):
+	case kind == "pain.002":
 		return ": it is an answer to a file of payments"
 	}
 	return ""
