@@ -31,6 +31,7 @@ type window struct {
 type altering struct {
 	*owed
 	windows []window
+	last    bool // nobody counts after it
 }
 
 // alter makes the lines of discounts and commitments. They are reconciled as all items
@@ -53,13 +54,16 @@ func (e *engine) alter() error {
 		return err
 	}
 	for i := range list {
-		run := e.discount
-		if list[i].Sort == Commitment {
-			run = e.commit
-		}
-		made := len(e.bill.Lines)
-		for j := range list[i].windows {
-			if err := run(list[i].owed, &list[i].windows[j], charges); err != nil {
+		a, made := &list[i], len(e.bill.Lines)
+		a.last = i+1 == len(list)
+		for j := range a.windows {
+			w := &a.windows[j]
+			if a.Sort == Commitment {
+				err = e.commit(a.owed, w, charges)
+			} else {
+				err = e.discount(a, w, charges)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -72,7 +76,17 @@ func (e *engine) alter() error {
 }
 
 // altering are the discounts in the order in which they run, then the commitments.
-func (e *engine) altering() (list []altering) {
+func (e *engine) altering() []altering {
+	n := 0
+	for i := range e.owed {
+		if s := e.owed[i].Sort; s == Discount || s == Commitment {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	list := make([]altering, 0, n)
 	for i := range e.owed {
 		if o := &e.owed[i]; o.Sort == Discount || o.Sort == Commitment {
 			list = append(list, altering{owed: o})
@@ -165,7 +179,7 @@ func (e *engine) windows(list []altering, start int64) (cuts []int64, err error)
 	if err != nil {
 		return nil, err
 	}
-	cuts = append(cuts, start)
+	cuts = append(make([]int64, 0, 4+4*len(list)), start)
 	for i := range list {
 		a := &list[i]
 		if err := e.window(a, start, end); err != nil {
@@ -271,6 +285,7 @@ func (e *engine) window(a *altering, start, end int64) error {
 	if last-first > maxPeriods {
 		return fault.BadInput("tooManyPeriods", "%s of account %s has more than %d periods: check since when it holds (%v)", o.Name, e.in.Account, maxPeriods, o.from)
 	}
+	a.windows = slices.Grow(a.windows, max(0, last-first+1))
 	for k := first; k <= last; k++ {
 		if err := e.open(a, k, start, true); err != nil {
 			return err
@@ -299,6 +314,7 @@ func (e *engine) open(a *altering, k int, start int64, holds bool) error {
 
 // charges are the pieces of all that is charged from a day on.
 func (e *engine) charges(start int64, cuts []int64) (out []charge, err error) {
+	out = make([]charge, 0, 2*len(e.owed)+len(e.usage))
 	for i := range e.owed {
 		o := &e.owed[i]
 		switch o.Sort {
@@ -403,24 +419,30 @@ func (o *owed) counts(c *charge, w *window) bool {
 
 // discount works out what a discount takes off (or puts on) in one of its periods, shares
 // it out over the charges that it counts, and makes a line for each tax of them.
-func (e *engine) discount(o *owed, w *window, charges []charge) (err error) {
-	var base int64
-	var found []int
+func (e *engine) discount(a *altering, w *window, charges []charge) (err error) {
+	o, base, alike := a.owed, int64(0), a.last
+	found := e.found[:0]
 	for i := range charges {
 		if c := &charges[i]; c.left > 0 && o.counts(c, w) {
+			alike = alike && (len(found) == 0 || c.tax.same(charges[found[0]].tax))
 			if base, err = plus(base, c.left); err != nil {
 				return err
 			}
 			found = append(found, i)
 		}
 	}
+	e.found = found
 	sum, err := e.change(o, w, base)
 	if err != nil {
 		return err
 	}
-	var shares []share
-	if sum != 0 {
-		if shares, err = e.share(sum, found, charges); err != nil {
+	shares := e.shares[:0]
+	switch {
+	case sum == 0:
+	case alike: // how it is shared out makes no difference to anyone
+		shares = append(shares, share{tax: charges[found[0]].tax, revenue: charges[found[0]].revenue, wanted: sum})
+	default:
+		if shares, err = e.share(shares, sum, charges); err != nil {
 			return err
 		}
 	}
@@ -462,18 +484,16 @@ type share struct {
 
 // share shares a change out over charges by what is left of them, the largest remainders
 // first, and sums it up by tax.
-func (e *engine) share(sum int64, found []int, charges []charge) (out []share, err error) {
-	parts := []money.Amount{{Minor: sum, Currency: e.in.Currency}}
-	if len(found) > 1 {
-		weights := make([]int64, len(found))
-		for i, at := range found {
-			weights[i] = charges[at].left
-		}
-		if parts, err = parts[0].Allocate(weights...); err != nil {
-			return nil, err
-		}
+func (e *engine) share(out []share, sum int64, charges []charge) ([]share, error) {
+	weights := make([]int64, len(e.found))
+	for i, at := range e.found {
+		weights[i] = charges[at].left
 	}
-	for i, at := range found {
+	parts, err := money.Amount{Minor: sum, Currency: e.in.Currency}.Allocate(weights...)
+	if err != nil {
+		return nil, err
+	}
+	for i, at := range e.found {
 		c := &charges[at]
 		c.left += parts[i].Minor
 		k := slices.IndexFunc(out, func(s share) bool { return s.tax.same(c.tax) })
@@ -498,6 +518,7 @@ func (e *engine) lower(o *owed, w *window, base int64, shares []share) error {
 		s.before += rows[i].Net
 		s.bill = cmp.Or(s.bill, rows[i].Bill)
 	}
+	e.shares = shares
 	next := number(rows)
 	for i := range shares {
 		s := &shares[i]

@@ -28,6 +28,9 @@ type engine struct {
 	past  []Billed // by item, index and version
 	owed  []owed   // one for each of in.Items
 	usage []charge // one for each of in.Usage
+
+	found  []int   // charges that a discount counts
+	shares []share // what it changes, by tax
 }
 
 // Make works out the bill of the billing period in.Index. A bill without lines is one
