@@ -130,7 +130,8 @@ func (c *checker) header() {
 	c.need(len(v.Lines) > 0, "BR-16", field("Lines"))
 	c.need(noDate(v.TaxPoint) || v.TaxPointCode == "", "BR-CO-03", field("TaxPoint"))
 	if v.TaxCurrency != (money.Currency{}) {
-		c.need(v.Totals.TaxAccounting.Currency == v.TaxCurrency, "BR-53", field("Totals.TaxAccounting"))
+		other := v.TaxCurrency != v.Currency && v.Totals.TaxAccounting.Currency == v.TaxCurrency
+		c.need(other, "BR-53", field("Totals.TaxAccounting"))
 	}
 	c.period(v.Period, "BR-29", "BR-CO-19", field("Period"))
 	for i := range v.Preceding {

@@ -29,8 +29,7 @@ func (c *checker) totals() {
 		due := t.WithVAT.Minor - t.Prepaid.Minor + t.Rounding.Minor
 		c.need(t.Payable.Minor == due, "BR-CO-16", field("Totals.Payable"))
 	}
-	// A credit note may be without: its date is the buyer's affair.
-	if t.Payable.Minor > 0 && !c.v.Type.Credit() {
+	if t.Payable.Minor > 0 {
 		c.need(!noDate(c.v.Due) || c.v.Terms != "", "BR-CO-25", field("Due"))
 	}
 }

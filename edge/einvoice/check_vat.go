@@ -209,10 +209,8 @@ func (c *checker) categories() {
 		if u.outside()+u.times[inBreakdown] == 0 {
 			continue
 		}
-		if ok := u.times[inBreakdown] == 1; !r.perRate && !ok {
-			c.fail(r.name+"-01", field("VAT"))
-		}
-		if ok := u.outside() > 0 && u.times[inBreakdown] > 0; r.perRate && !ok {
+		there := u.times[inBreakdown] == 1 || u.times[inBreakdown] > 1 && r.perRate
+		if !there || u.outside() == 0 {
 			c.fail(r.name+"-01", field("VAT"))
 		}
 		if !c.identified(k) {

@@ -32,6 +32,9 @@
 //     with gross prices need; the Schematron lets it differ by less than 1.00.
 //   - BR-S-08, BR-AF-08 and BR-AG-08 are exact (the Schematron: less than 1.00), and
 //     also speak when a rate of a line has no VAT breakdown of its own.
+//   - Where releases of the Schematron, or its UBL and CII, differ, the stricter holds: a
+//     breakdown that no line, allowance or charge uses breaks -01, a VAT accounting
+//     currency that is the invoice's breaks BR-53, and BR-CO-25 is for credit notes too.
 //   - BR-CO-05 to BR-CO-08 (code and text of a reason mean the same) cannot be
 //     decided by a machine; the Schematron has true() there, Check is silent.
 //   - The rules of IGIC and IPSI are named BR-AF and BR-AG as in the standard; the

@@ -53,7 +53,7 @@ var texts = map[string]string{
 	"BR-50": "an account to pay to has a number (BT-84)",
 	"BR-51": "of a payment card only the last four to six digits are given (BT-87)",
 	"BR-52": "a supporting document has a reference (BT-122)",
-	"BR-53": "with a VAT accounting currency (BT-6) the total VAT is given in it (BT-111)",
+	"BR-53": "a VAT accounting currency (BT-6) is another than the invoice's, and the total VAT is given in it (BT-111)",
 	"BR-54": "an attribute of an item has a name and a value (BT-160, BT-161)",
 	"BR-55": "a reference to a preceding invoice has its number (BT-25)",
 	"BR-56": "the tax representative has a VAT identifier (BT-63)",
@@ -124,7 +124,7 @@ const twoDecimals = "at most two decimals: "
 
 // vatTexts says what the rules of VAT categories demand; % stands for the category.
 var vatTexts = map[string]string{
-	"-01": "what is % has its VAT breakdown (BG-23)",
+	"-01": "what is %, and nothing else, has its VAT breakdown (BG-23)",
 	"-02": "an invoice with a line that is % has the tax identifiers this needs",
 	"-03": "an invoice with an allowance that is % has the tax identifiers this needs",
 	"-04": "an invoice with a charge that is % has the tax identifiers this needs",
@@ -179,24 +179,4 @@ func textOf(rule string) string {
 		return text
 	}
 	return ""
-}
-
-// Rules are the names of all rules that Check can speak of, and of the four that no
-// machine decides.
-func Rules() []string {
-	var all []string
-	for rule := range texts {
-		all = append(all, rule)
-	}
-	for rule := range onlySome {
-		all = append(all, rule)
-	}
-	for k := range vatRules {
-		for number, text := range vatTexts {
-			if text != "" {
-				all = append(all, vatRules[k].name+number)
-			}
-		}
-	}
-	return all
 }
