@@ -64,6 +64,7 @@ type live struct {
 	user  string
 	back  string
 	class string // what it was told
+	used  quota  // as its gateway said last
 }
 
 // place is what a user has while he is looked at.
@@ -124,8 +125,19 @@ func (a *Access) Reported(c *credit.Call) {
 		return
 	}
 	user := userOf(r)
-	a.note(key, user, string(r.Return), string(r.Class))
+	a.note(key, user, string(r.Return), string(r.Class), usedIn(r))
 	a.Look(user)
+}
+
+// usedIn is what a report says of the session so far.
+func usedIn(r *credit.Request) (q quota) {
+	if len(r.Units) == 0 || len(r.Units[0].Used) == 0 {
+		return q
+	}
+	u := &r.Units[0].Used[0]
+	q.octets, _ = u.Octets()
+	q.seconds = u.Seconds
+	return q
 }
 
 func userOf(r *credit.Request) string {
@@ -137,19 +149,19 @@ func userOf(r *credit.Request) string {
 	return ""
 }
 
-// note enters a session, or what its gateway says it was told.
-func (a *Access) note(key name, user, back, class string) {
+// note enters a session, or what its gateway says it was told and has used.
+func (a *Access) note(key name, user, back, class string, used quota) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.sessions[key]
 	if s != nil && s.user == user {
-		s.back = back
+		s.back, s.used = back, quota{max(s.used.octets, used.octets), max(s.used.seconds, used.seconds)}
 		return // what it was told since is known better here: not every gateway takes over a Class
 	}
 	if s != nil {
 		a.drop(s)
 	}
-	s = &live{key, user, back, class}
+	s = &live{key, user, back, class, used}
 	a.sessions[key] = s
 	if a.users[user] == nil {
 		a.users[user] = map[name]*live{}
@@ -296,7 +308,7 @@ type watch struct {
 }
 
 // The longest waits: for a gateway that does not do what it is told, and for something to be left again. That is only a safeguard,
-// since charging says so to the node that holds the account (Reauthorise).
+// since charging says so (Reauthorise).
 const (
 	longest     = time.Minute
 	longestSlow = 30 * time.Second
@@ -366,16 +378,18 @@ func (a *Access) of(user string) (list []live) {
 
 // tell brings a session to the verdict. done hears false if it must be tried again.
 func (a *Access) tell(s live, v verdict, done func(settled bool)) {
-	now := v.class()
 	was, _ := toldIn(s.class)
+	v.left = v.left.beside(was)
+	p, q := v.since(s.used, a.SessionTimeout)
+	now := string(p.Class)
 	d := *a.way.Load()
 	switch {
-	case v.level != out && s.class == now:
+	case v.level != out && was.class == v.class() && q.near(was.quota):
 		done(true)
 	case v.level == out, was.address != v.address():
 		a.disconnect(d, s, done)
 	default:
-		d.Change([]byte(s.id), []byte(s.back), &v.profile, func(t radius.Told) {
+		d.Change([]byte(s.id), []byte(s.back), &p, func(t radius.Told) {
 			switch t.Outcome {
 			case credit.Accepted:
 				a.Stats.Changed.Add(1)
@@ -431,8 +445,20 @@ func (a *Access) Reauthorise(peer, session, back []byte, _ []uint32, done func(c
 		done(credit.Refused)
 		return
 	}
+	a.heardOf(name{string(peer), string(session)}, user, back)
 	a.Look(user)
 	done(credit.Accepted)
+}
+
+// heardOf enters a session that this node knows from charging only: its gateway reported to another one, which does not hold the account
+// any more. It is told from here.
+func (a *Access) heardOf(key name, user string, back []byte) {
+	a.mu.Lock()
+	_, known := a.sessions[key]
+	a.mu.Unlock()
+	if class := elsewhere(radius.ClassOf(back)); !known && class != "" {
+		a.note(key, user, string(back), class, quota{})
+	}
 }
 
 // Abort implements credit.Client: charging ends a session.

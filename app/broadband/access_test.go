@@ -18,22 +18,29 @@ import (
 	register "tandem/oss/activation/driver/radius"
 )
 
-// purse answers charging's question: is there something left?
+// purse answers charging's question: how much is left?
 type purse struct {
-	mu    sync.Mutex
-	empty bool
+	mu   sync.Mutex
+	left credit.Units
 }
 
 func (p *purse) Charge(c *credit.Call) {
 	p.mu.Lock()
-	c.Answer.NotEnough = p.empty
+	c.Answer.AddUnit(&c.Request.Units[0]).Grant = p.left
 	p.mu.Unlock()
 	c.Done(c)
 }
 
 func (p *purse) set(empty bool) {
+	p.has(credit.Units{Has: credit.HasTotal, Total: plenty})
+	if empty {
+		p.has(credit.Units{Has: credit.HasTotal})
+	}
+}
+
+func (p *purse) has(left credit.Units) {
 	p.mu.Lock()
-	p.empty = empty
+	p.left = left
 	p.mu.Unlock()
 }
 
@@ -82,7 +89,11 @@ func (n *nas) Change(session, _ []byte, p *radius.Profile, done func(radius.Told
 	n.mu.Lock()
 	o := n.changes
 	n.mu.Unlock()
-	n.heard <- fmt.Sprintf("change %s %d/%d", session, p.Up, p.Down)
+	said := fmt.Sprintf("change %s %d/%d", session, p.Up, p.Down)
+	if p.Octets > 0 || p.Seconds > 0 {
+		said += fmt.Sprintf(" until %d octets, %d seconds", p.Octets, p.Seconds)
+	}
+	n.heard <- said
 	done(radius.Told{Outcome: o})
 }
 
@@ -129,7 +140,7 @@ func newBench(t *testing.T, db *store.DB) *bench {
 		t.Fatal(err)
 	}
 	r := register.NewRegister(db, "northwind", sealer)
-	b := &bench{purse: &purse{}, nas: &nas{heard: make(chan string, 100)}, address: netip.MustParseAddr("100.64.0.1")}
+	b := &bench{purse: &purse{left: credit.Units{Has: credit.HasTotal, Total: plenty}}, nas: &nas{heard: make(chan string, 100)}, address: netip.MustParseAddr("100.64.0.1")}
 	if b.lines, err = r.New(driver.Endpoint{}); err != nil {
 		t.Fatal(err)
 	}
@@ -257,6 +268,95 @@ func TestWaitsOfWhoIsSlowed(t *testing.T) {
 		if took := time.Since(since); took > longestSlow/3 {
 			t.Errorf("it is lifted after %v", took)
 		}
+	})
+}
+
+// A line that ends when nothing is left has a quota at its gateway, in octets or seconds since the session began: what it used and what is
+// left. It is told anew when that changes by more than what was used.
+func TestTheQuotaOfALine(t *testing.T) {
+	storetest.Each(t, register.Schemas, func(t *testing.T, db *store.DB) {
+		b := newBench(t, db)
+		b.has(t, map[string]string{"empty": "disconnect"})
+		octets := func(n uint64) { b.purse.has(credit.Units{Has: credit.HasTotal, Total: n << 20}) }
+		says := func(used uint64) {
+			b.note(name{"bng-1", "s"}, user, "", (&verdict{level: full, profile: radius.Profile{Up: 40_000_000, Down: 100_000_000, Address: b.address}}).class(), quota{used << 20, used})
+			b.settle(user)
+		}
+		quiet := func() {
+			t.Helper()
+			b.settle(user)
+			select {
+			case said := <-b.nas.heard:
+				t.Fatalf("the gateway is told %q", said)
+			default:
+			}
+		}
+		octets(100)
+		says(0)
+		b.hears(t, fmt.Sprintf("%s until %d octets, 0 seconds", fastChange, 100<<20))
+		octets(60)
+		says(40)
+		quiet()
+		octets(160) // paid in
+		says(50)
+		b.hears(t, fmt.Sprintf("%s until %d octets, 0 seconds", fastChange, 210<<20))
+		b.purse.has(credit.Units{Has: credit.HasSeconds, Seconds: 3600})
+		says(60)
+		b.hears(t, fmt.Sprintf("%s until %d octets, %d seconds", fastChange, plenty, 60+3600))
+		b.purse.set(false) // it has a flat rate now
+		says(70)
+		b.hears(t, fmt.Sprintf("%s until %d octets, %d seconds", fastChange, plenty, plentySeconds))
+		quiet()
+		octets(0)
+		says(80)
+		b.hears(t, "end s")
+	})
+}
+
+// What a gateway is told at the login is read back from the Class of its reports.
+func TestTheQuotaAtTheLogin(t *testing.T) {
+	v := verdict{level: full, profile: radius.Profile{Down: 1000, Address: netip.MustParseAddr("100.64.0.1"), Seconds: 86400}, left: &quota{octets: 5 << 30}}
+	p, _ := v.since(quota{}, 86400)
+	got, ours := toldIn(string(p.Class))
+	if !ours || p.Octets != 5<<30 || p.Seconds != 86400 || got.quota != (quota{octets: 5 << 30}) || got.class != v.class() || got.address != "100.64.0.1" {
+		t.Errorf("%+v is read back as %+v", p, got)
+	}
+	v.left = &quota{seconds: 7200}
+	if p, _ := v.since(quota{seconds: 60}, 86400); p.Octets != 0 || p.Seconds != 7260 {
+		t.Errorf("by time: %+v", p)
+	}
+	if p, _ := v.since(quota{seconds: 86000}, 86400); p.Seconds != 86400 {
+		t.Errorf("no longer than a login lasts: %+v", p)
+	}
+}
+
+// Charging lifts a session on the node that holds the account, and the gateway reported to another one: it is told at once, from here.
+func TestASessionThatAnotherNodeSlowed(t *testing.T) {
+	storetest.Each(t, register.Schemas, func(t *testing.T, db *store.DB) {
+		b := newBench(t, db)
+		way := func(class string) []byte {
+			back := radius.AppendBytes([]byte{4, 127, 0, 0, 1}, radius.UserName, user)
+			return radius.AppendBytes(back, radius.Class, class)
+		}
+		lift := func(session, class string) {
+			b.Reauthorise([]byte("bng-1"), []byte(session), way(class), nil, func(o credit.Outcome) {
+				if o != credit.Accepted {
+					t.Errorf("charging is told %v", o)
+				}
+			})
+		}
+		began := (&verdict{level: full, profile: radius.Profile{Up: 40_000_000, Down: 100_000_000, Address: b.address}}).class() // it was slowed later
+		lift("s", began)
+		b.hears(t, fastChange)
+		lift("not ours", "somebody else's class")
+		b.purse.set(true)
+		lift("s", began)
+		b.hears(t, slowChange)
+		b.purse.set(false)
+		lift("s", began)
+		b.hears(t, fastChange)
+		b.has(t, map[string]string{"enabled": "false"})
+		b.hears(t, "end s")
 	})
 }
 

@@ -192,7 +192,7 @@ func (d *Dynamic) Change(session, back []byte, p *Profile, done func(Told)) {
 }
 
 func (d *Dynamic) tell(code Code, session, back []byte, p *Profile, done func(Told)) {
-	to, names, ok := parseBack(back)
+	to, names, _, ok := parseBack(back)
 	if !ok || len(session) > maxValue {
 		done(Told{Outcome: credit.NoAnswer})
 		return

@@ -461,7 +461,7 @@ func FuzzParse(f *testing.F) {
 			x.name()
 			rep.use(r)
 			rep.digest(r)
-			if _, attributes, ok := parseBack(x.wayBack()); !ok || len(attributes) > len(p) {
+			if _, attributes, class, ok := parseBack(x.wayBack()); !ok || len(attributes)+len(class) > len(p) {
 				t.Fatal("the way back is lost")
 			}
 		}

@@ -100,8 +100,8 @@ func (x *exchange) name() {
 	}
 }
 
-// wayBack is the Return of a session: the address that CoA and Disconnect go to, behind its length, and the attributes that name the
-// session and its gateway there, as the gateway sent them (RFC 5176 3).
+// wayBack is the Return of a session: the address that CoA and Disconnect go to, behind its length, the attributes that name the
+// session and its gateway there, as the gateway sent them (RFC 5176 3), and last the Class that the session was let in with.
 func (x *exchange) wayBack() []byte {
 	b := x.back[:0]
 	if a := x.in.peer.Addr(); a.Is4() {
@@ -111,31 +111,41 @@ func (x *exchange) wayBack() []byte {
 		v := a.As16()
 		b = append(append(b, 16), v[:]...)
 	}
+	var class []byte
 	for t, v := range x.packet.All() {
-		if t == UserName || t == NASIdentifier || t == NASIPAddress || t == NASIPv6Address {
+		switch t {
+		case UserName, NASIdentifier, NASIPAddress, NASIPv6Address:
 			b = AppendBytes(b, t, v)
+		case Class:
+			class = v
 		}
 	}
+	b = appendIf(b, Class, class)
 	x.back = b
 	return b
 }
 
-// parseBack reads what wayBack wrote.
-func parseBack(b []byte) (to netip.Addr, attributes []byte, ok bool) {
+// parseBack reads what wayBack wrote. The Class is no name of the session: it is not among the attributes.
+func parseBack(b []byte) (to netip.Addr, attributes, class []byte, ok bool) {
 	if len(b) == 0 || len(b) < 1+int(b[0]) {
-		return netip.Addr{}, nil, false
+		return netip.Addr{}, nil, nil, false
 	}
 	to, ok = netip.AddrFromSlice(b[1 : 1+b[0]])
 	attributes = b[1+b[0]:]
-	return to, attributes, ok && wellFormed(attributes)
+	if !ok || !wellFormed(attributes) {
+		return netip.Addr{}, nil, nil, false
+	}
+	for n := 0; n < len(attributes); n += int(attributes[n+1]) {
+		if Type(attributes[n]) == Class {
+			return to, attributes[:n], attributes[n+2 : n+int(attributes[n+1])], true
+		}
+	}
+	return to, attributes, nil, true
 }
 
 // UserOf is the user that a way back names: the Return of accounting requests, as a Client of charging is given it.
 func UserOf(back []byte) string {
-	_, attributes, ok := parseBack(back)
-	if !ok {
-		return ""
-	}
+	_, attributes, _, _ := parseBack(back)
 	for len(attributes) > 2 {
 		size := int(attributes[1])
 		if Type(attributes[0]) == UserName {
@@ -144,4 +154,10 @@ func UserOf(back []byte) string {
 		attributes = attributes[size:]
 	}
 	return ""
+}
+
+// ClassOf is the Class that a session had when charging first heard of it, by its way back; "" if it had none.
+func ClassOf(back []byte) string {
+	_, _, class, _ := parseBack(back)
+	return string(class)
 }
