@@ -1,35 +1,19 @@
-package compute
+package compute_test
 
 import (
 	"testing"
 	"time"
 
+	"tandem/bss/billing/compute"
 	"tandem/kit/civil"
 	"tandem/kit/fault"
 	"tandem/kit/money"
 )
 
-// date is for dates written in tests.
-func date(text string) civil.Date {
-	d, err := civil.ParseDate(text)
-	if err != nil {
-		panic(err)
-	}
-	return d
-}
-
-var berlin = zone("Europe/Berlin")
-
-func zone(name string) *time.Location {
-	z, err := civil.LoadZone(name)
-	if err != nil {
-		panic(err)
-	}
-	return z
-}
+var berlin = mustZone("Europe/Berlin")
 
 // noon is an instant of a date in Berlin.
-func noon(text string) time.Time { return date(text).At(12*time.Hour, berlin) }
+func noon(text string) time.Time { return mustDate(text).At(12*time.Hour, berlin) }
 
 func eur(text string) money.Rate {
 	r, err := money.ParseRate(text, money.EUR)
@@ -39,27 +23,27 @@ func eur(text string) money.Rate {
 	return r
 }
 
-var monthly = civil.Cycle{Origin: date("2026-01-01"), Step: civil.Duration{Months: 1}}
+var monthly = civil.Cycle{Origin: mustDate("2026-01-01"), Step: civil.Duration{Months: 1}}
 
 // rates are those of a country with a change on 1 July 2026.
-func rates() []TaxRate {
-	all := civil.Period{From: date("2000-01-01")}
-	return []TaxRate{
-		{Category: "standard", Code: "S", Percent: Percent{19, 1}, Period: civil.Period{From: all.From, To: date("2026-07-01")}},
-		{Category: "standard", Code: "S", Percent: Percent{16, 1}, Period: civil.Period{From: date("2026-07-01")}},
-		{Category: "reduced", Code: "S", Percent: Percent{70, 10}, Period: all},
+func rates() []compute.TaxRate {
+	all := civil.Period{From: mustDate("2000-01-01")}
+	return []compute.TaxRate{
+		{Category: "standard", Code: "S", Percent: compute.Percent{19, 1}, Period: civil.Period{From: all.From, To: mustDate("2026-07-01")}},
+		{Category: "standard", Code: "S", Percent: compute.Percent{16, 1}, Period: civil.Period{From: mustDate("2026-07-01")}},
+		{Category: "reduced", Code: "S", Percent: compute.Percent{70, 10}, Period: all},
 		{Category: "reverse", Code: "AE", Period: all, Reason: "Reverse charge"},
 		{Category: "exempt", Code: "E", Period: all, Reason: "Article 132"},
 	}
 }
 
-func account(index int, items ...Item) *Input {
-	return &Input{Terms: Terms{Account: "acc", Currency: money.EUR, Zone: berlin, Cycle: monthly, Rates: rates()}, Index: index, Items: items}
+func account(index int, items ...compute.Item) *compute.Input {
+	return &compute.Input{Terms: compute.Terms{Account: "acc", Currency: money.EUR, Zone: berlin, Cycle: monthly, Rates: rates()}, Index: index, Items: items}
 }
 
 // plan is a monthly charge in advance.
-func plan(id, price, from, to string) Item {
-	it := Item{ID: id, Price: "p-" + id, Name: "Plan " + id, Product: "line", Amount: eur(price), Cycle: monthly, Span: civil.Span{From: noon(from)},
+func plan(id, price, from, to string) compute.Item {
+	it := compute.Item{ID: id, Price: "p-" + id, Name: "Plan " + id, Product: "line", Amount: eur(price), Cycle: monthly, Span: civil.Span{From: noon(from)},
 		TaxCategory: "standard", Revenue: "4000", Revision: 1}
 	if to != "" {
 		it.Span.To = noon(to)
@@ -67,30 +51,13 @@ func plan(id, price, from, to string) Item {
 	return it
 }
 
-func mustMake(t testing.TB, in *Input) *Bill {
+func mustMake(t testing.TB, in *compute.Input) *compute.Bill {
 	t.Helper()
-	b, err := Make(in)
+	b, err := compute.Make(in)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// post keeps the lines of a bill as the run does.
-func keep(in *Input, b *Bill, id string) {
-	for _, l := range b.Lines {
-		if l.Item == "" {
-			continue
-		}
-		var revision int64
-		for i := range in.Items {
-			if in.Items[i].ID == l.Item {
-				revision = in.Items[i].Revision
-			}
-		}
-		in.Billed = append(in.Billed, Billed{Item: l.Item, Index: l.Index, Net: l.Amount, Version: l.Number + 1, Revision: revision,
-			TaxCategory: l.TaxCategory, TaxRate: l.TaxPercent, TaxIncluded: l.TaxIncluded, Bill: id})
-	}
 }
 
 func TestAPlanThatEndsInAPeriodBilledInAdvanceIsCreditedByDays(t *testing.T) {
@@ -99,7 +66,7 @@ func TestAPlanThatEndsInAPeriodBilledInAdvanceIsCreditedByDays(t *testing.T) {
 	if len(b.Lines) != 2 || b.Lines[0].Amount != 1700 || b.Lines[1].Amount != 3100 || b.Net != 4800 || b.Tax != 912 || b.Gross != 5712 {
 		t.Fatalf("%+v", b)
 	}
-	keep(in, b, "bill-0")
+	in.Billed = kept(in, b, "bill-0")
 	if again := mustMake(t, in); len(again.Lines) != 0 {
 		t.Fatalf("a second run charges again: %+v", again.Lines)
 	}
@@ -113,30 +80,30 @@ func TestAPlanThatEndsInAPeriodBilledInAdvanceIsCreditedByDays(t *testing.T) {
 func TestWhatKeepsAnAccountFromBeingBilledIsSaid(t *testing.T) {
 	dollars := eur("1.00")
 	dollars.Currency = money.USD
-	for code, change := range map[string]func(in *Input){
-		"currencyMissing":  func(in *Input) { in.Currency = money.Currency{} },
-		"zoneMissing":      func(in *Input) { in.Zone = nil },
-		"zoneInvalid":      func(in *Input) { in.Moved = []Moved{{Zone: berlin}} },
-		"cycleInvalid":     func(in *Input) { in.Terms.Cycle.Step = civil.Duration{} },
-		"billingPeriod":    func(in *Input) { in.Index = 1 << 40 },
-		"roundingInvalid":  func(in *Input) { in.Rounding = 99 },
-		"minimumInvalid":   func(in *Input) { in.Minimum = -1 },
-		"priceMissing":     func(in *Input) { in.Items[0].Amount = money.Rate{} },
-		"currencyMismatch": func(in *Input) { in.Items[0].Amount = dollars },
-		"taxRateMissing":   func(in *Input) { in.Items[0].TaxCategory = "luxury" },
-		"taxRateInvalid":   func(in *Input) { in.Rates[0].Percent.Num = -1 },
-		"itemInvalid":      func(in *Input) { in.Items[0].Cycle.Step.Days = 3 },
-		"amountTooLarge":   func(in *Input) { in.Items[0].Quantity = 1 << 60 },
-		"billedInvalid":    func(in *Input) { in.Billed = []Billed{{Item: "a", Net: 1 << 60}} },
-		"usageInvalid":     func(in *Input) { in.Usage = []UsageSum{{Amount: eur("1"), TaxCategory: "standard"}} },
-		"tooManyPeriods": func(in *Input) {
+	for code, change := range map[string]func(in *compute.Input){
+		"currencyMissing":  func(in *compute.Input) { in.Currency = money.Currency{} },
+		"zoneMissing":      func(in *compute.Input) { in.Zone = nil },
+		"zoneInvalid":      func(in *compute.Input) { in.Moved = []compute.Moved{{Zone: berlin}} },
+		"cycleInvalid":     func(in *compute.Input) { in.Terms.Cycle.Step = civil.Duration{} },
+		"billingPeriod":    func(in *compute.Input) { in.Index = 1 << 40 },
+		"roundingInvalid":  func(in *compute.Input) { in.Rounding = 99 },
+		"minimumInvalid":   func(in *compute.Input) { in.Minimum = -1 },
+		"priceMissing":     func(in *compute.Input) { in.Items[0].Amount = money.Rate{} },
+		"currencyMismatch": func(in *compute.Input) { in.Items[0].Amount = dollars },
+		"taxRateMissing":   func(in *compute.Input) { in.Items[0].TaxCategory = "luxury" },
+		"taxRateInvalid":   func(in *compute.Input) { in.Rates[0].Percent.Num = -1 },
+		"itemInvalid":      func(in *compute.Input) { in.Items[0].Cycle.Step.Days = 3 },
+		"amountTooLarge":   func(in *compute.Input) { in.Items[0].Quantity = 1 << 60 },
+		"billedInvalid":    func(in *compute.Input) { in.Billed = []compute.Billed{{Item: "a", Net: 1 << 60}} },
+		"usageInvalid":     func(in *compute.Input) { in.Usage = []compute.UsageSum{{Amount: eur("1"), TaxCategory: "standard"}} },
+		"tooManyPeriods": func(in *compute.Input) {
 			in.Items[0].Span.From = noon("1900-01-01")
-			in.Rates[0].Period.From = date("1800-01-01")
+			in.Rates[0].Period.From = mustDate("1800-01-01")
 		},
 	} {
 		in := account(0, plan("a", "31.00", "2026-01-15", ""))
 		change(in)
-		if b, err := Make(in); !fault.Is(err, fault.Invalid) || fault.Of(err).Code != code {
+		if b, err := compute.Make(in); !fault.Is(err, fault.Invalid) || fault.Of(err).Code != code {
 			t.Errorf("%s: %+v, %v", code, b, err)
 		} else if testing.Verbose() {
 			t.Log(err)
@@ -148,28 +115,28 @@ func BenchmarkSevenLines(b *testing.B) {
 	in := account(5,
 		plan("a", "19.99", "2025-03-04", ""), plan("b", "4.99", "2025-03-04", ""), plan("c", "9.90", "2025-06-01", ""),
 		plan("d", "2.50", "2025-06-01", ""), plan("e", "1.00", "2025-06-01", ""))
-	in.Usage = []UsageSum{
-		{Key: "v", Name: "Calls", Product: "line", Quantity: 600, Unit: "seconds", Records: 9, Amount: eur("1.234567"), Period: civil.Period{From: date("2026-06-01"), To: date("2026-07-01")}, TaxCategory: "standard"},
-		{Key: "d", Name: "Data", Product: "line", Quantity: 1 << 30, Unit: "octets", Records: 99, Amount: eur("3.2"), Period: civil.Period{From: date("2026-06-01"), To: date("2026-07-01")}, TaxCategory: "standard"},
+	in.Usage = []compute.UsageSum{
+		{Key: "v", Name: "Calls", Product: "line", Quantity: 600, Unit: "seconds", Records: 9, Amount: eur("1.234567"), Period: civil.Period{From: mustDate("2026-06-01"), To: mustDate("2026-07-01")}, TaxCategory: "standard"},
+		{Key: "d", Name: "Data", Product: "line", Quantity: 1 << 30, Unit: "octets", Records: 99, Amount: eur("3.2"), Period: civil.Period{From: mustDate("2026-06-01"), To: mustDate("2026-07-01")}, TaxCategory: "standard"},
 	}
 	for i := range in.Items {
-		in.Billed = append(in.Billed, Billed{Item: in.Items[i].ID, Index: 5, Net: 1, Version: 1, Revision: 1, TaxCategory: "standard", TaxRate: Percent{19, 1}, Bill: "x"})
+		in.Billed = append(in.Billed, compute.Billed{Item: in.Items[i].ID, Index: 5, Net: 1, Version: 1, Revision: 1, TaxCategory: "standard", TaxRate: compute.Percent{19, 1}, Bill: "x"})
 	}
 	if n := len(mustMake(b, in).Lines); n != 7 {
 		b.Fatalf("%d lines", n)
 	}
 	b.Run("plain", func(b *testing.B) { make7(b, in) })
 	with := *in
-	with.Items = append(with.Items[:5:5], Item{ID: "f", Name: "10 % off", Product: "line", Sort: Discount, Percent: Percent{-10, 1}, AllOf: true, Cycle: monthly,
+	with.Items = append(with.Items[:5:5], compute.Item{ID: "f", Name: "10 % off", Product: "line", Sort: compute.Discount, Percent: compute.Percent{-10, 1}, AllOf: true, Cycle: monthly,
 		Span: civil.Span{From: noon("2025-03-04")}, TaxCategory: "standard", Revision: 1})
-	with.Billed = append(with.Billed[:5:5], Billed{Item: "f", Index: 5, Net: -384, Version: 1, Revision: 1, TaxCategory: "standard", TaxRate: Percent{19, 1}, Bill: "x"})
+	with.Billed = append(with.Billed[:5:5], compute.Billed{Item: "f", Index: 5, Net: -384, Version: 1, Revision: 1, TaxCategory: "standard", TaxRate: compute.Percent{19, 1}, Bill: "x"})
 	b.Run("discount", func(b *testing.B) { make7(b, &with) })
 }
 
-func make7(b *testing.B, in *Input) {
+func make7(b *testing.B, in *compute.Input) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Make(in); err != nil {
+		if _, err := compute.Make(in); err != nil {
 			b.Fatal(err)
 		}
 	}
