@@ -385,23 +385,32 @@ func (s *sink) ciiSettlement(v *Invoice) {
 // ciiPayment writes BG-16, one group for each account; card and debited account stand
 // in the first.
 func (s *sink) ciiPayment(p *Payment) {
-	for i := 0; p != nil && (i == 0 || i < len(p.Transfers)); i++ {
+	if p == nil {
+		return
+	}
+	for i := range max(1, len(p.Transfers)) {
 		s.open("ram:SpecifiedTradeSettlementPaymentMeans")
 		s.text("ram:TypeCode", p.Means)
 		s.text("ram:Information", p.Text)
-		if c := p.Card; c != nil && i == 0 {
-			s.open("ram:ApplicableTradeSettlementFinancialCard")
-			s.text("ram:ID", c.Number)
-			s.text("ram:CardholderName", c.Holder)
-			s.shut("ram:ApplicableTradeSettlementFinancialCard")
+		if i == 0 {
+			s.ciiCard(p.Card)
 		}
-		if p.Debit != nil && i == 0 {
+		if i == 0 && p.Debit != nil {
 			s.wrapped("ram:PayerPartyDebtorFinancialAccount", "ram:IBANID", p.Debit.Account)
 		}
 		if i < len(p.Transfers) {
 			s.ciiAccount(&p.Transfers[i])
 		}
 		s.shut("ram:SpecifiedTradeSettlementPaymentMeans")
+	}
+}
+
+func (s *sink) ciiCard(c *Card) {
+	if c != nil {
+		s.open("ram:ApplicableTradeSettlementFinancialCard")
+		s.text("ram:ID", c.Number)
+		s.text("ram:CardholderName", c.Holder)
+		s.shut("ram:ApplicableTradeSettlementFinancialCard")
 	}
 }
 

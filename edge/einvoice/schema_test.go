@@ -90,3 +90,138 @@ func firstProblem(out string) string {
 	}
 	return strings.Join(lines, "")
 }
+
+// ublSchema is the part of the UBL 2.1 schemas (OASIS, xsd/maindoc and xsd/common) that
+// EN 16931 uses: the children of an element in their order, ! for those that must be
+// there, * for those that may come again.
+var ublSchema = map[string]string{
+	"Invoice": `CustomizationID ProfileID ID! IssueDate! DueDate InvoiceTypeCode Note* TaxPointDate DocumentCurrencyCode TaxCurrencyCode
+		AccountingCost BuyerReference InvoicePeriod* OrderReference BillingReference* DespatchDocumentReference* ReceiptDocumentReference*
+		OriginatorDocumentReference* ContractDocumentReference* AdditionalDocumentReference* ProjectReference* AccountingSupplierParty!
+		AccountingCustomerParty! PayeeParty TaxRepresentativeParty Delivery* PaymentMeans* PaymentTerms* AllowanceCharge* TaxTotal*
+		LegalMonetaryTotal! InvoiceLine!*`,
+	"CreditNote": `CustomizationID ProfileID ID! IssueDate! TaxPointDate CreditNoteTypeCode Note* DocumentCurrencyCode TaxCurrencyCode
+		AccountingCost BuyerReference InvoicePeriod* OrderReference BillingReference* DespatchDocumentReference* ReceiptDocumentReference*
+		ContractDocumentReference* AdditionalDocumentReference* OriginatorDocumentReference* AccountingSupplierParty!
+		AccountingCustomerParty! PayeeParty TaxRepresentativeParty Delivery* PaymentMeans* PaymentTerms* AllowanceCharge* TaxTotal*
+		LegalMonetaryTotal! CreditNoteLine!*`,
+	"InvoiceLine": `ID! Note* InvoicedQuantity LineExtensionAmount! AccountingCost InvoicePeriod* OrderLineReference* DocumentReference*
+		AllowanceCharge* Item! Price`,
+	"CreditNoteLine": `ID! Note* CreditedQuantity LineExtensionAmount! AccountingCost InvoicePeriod* OrderLineReference* DocumentReference*
+		AllowanceCharge* Item Price`,
+	"InvoicePeriod":               "StartDate EndDate DescriptionCode*",
+	"OrderReference":              "ID! SalesOrderID",
+	"OrderLineReference":          "LineID!",
+	"BillingReference":            "InvoiceDocumentReference",
+	"InvoiceDocumentReference":    "ID! IssueDate DocumentTypeCode",
+	"DespatchDocumentReference":   "ID!",
+	"ReceiptDocumentReference":    "ID!",
+	"OriginatorDocumentReference": "ID!",
+	"ContractDocumentReference":   "ID!",
+	"ProjectReference":            "ID!",
+	"AdditionalDocumentReference": "ID! IssueDate DocumentTypeCode DocumentDescription* Attachment",
+	"DocumentReference":           "ID! DocumentTypeCode DocumentDescription* Attachment",
+	"Attachment":                  "EmbeddedDocumentBinaryObject ExternalReference",
+	"ExternalReference":           "URI",
+	"AccountingSupplierParty":     "Party",
+	"AccountingCustomerParty":     "Party",
+	"Party":                       "EndpointID PartyIdentification* PartyName* PostalAddress PartyTaxScheme* PartyLegalEntity* Contact",
+	"PayeeParty":                  "PartyIdentification* PartyName* PartyLegalEntity*",
+	"TaxRepresentativeParty":      "PartyName* PostalAddress PartyTaxScheme*",
+	"DeliveryParty":               "PartyName*",
+	"PartyIdentification":         "ID!",
+	"PartyName":                   "Name!",
+	"PartyTaxScheme":              "CompanyID TaxScheme!",
+	"PartyLegalEntity":            "RegistrationName CompanyID CompanyLegalForm",
+	"Contact":                     "Name Telephone ElectronicMail",
+	"PostalAddress":               "StreetName AdditionalStreetName CityName PostalZone CountrySubentity AddressLine* Country",
+	"Address":                     "StreetName AdditionalStreetName CityName PostalZone CountrySubentity AddressLine* Country",
+	"AddressLine":                 "Line!",
+	"Country":                     "IdentificationCode",
+	"Delivery":                    "ActualDeliveryDate DeliveryLocation DeliveryParty",
+	"DeliveryLocation":            "ID Address",
+	"PaymentMeans":                "PaymentMeansCode! PaymentDueDate PaymentID* CardAccount PayeeFinancialAccount PaymentMandate",
+	"CardAccount":                 "PrimaryAccountNumberID! NetworkID! HolderName",
+	"PayeeFinancialAccount":       "ID Name FinancialInstitutionBranch",
+	"PayerFinancialAccount":       "ID",
+	"FinancialInstitutionBranch":  "ID",
+	"PaymentMandate":              "ID PayerFinancialAccount",
+	"PaymentTerms":                "Note*",
+	"AllowanceCharge":             "ChargeIndicator! AllowanceChargeReasonCode AllowanceChargeReason* MultiplierFactorNumeric Amount! BaseAmount TaxCategory*",
+	"TaxTotal":                    "TaxAmount! TaxSubtotal*",
+	"TaxSubtotal":                 "TaxableAmount TaxAmount! TaxCategory!",
+	"TaxCategory":                 "ID Percent TaxExemptionReasonCode TaxExemptionReason* TaxScheme!",
+	"ClassifiedTaxCategory":       "ID Percent TaxScheme!",
+	"TaxScheme":                   "ID",
+	"LegalMonetaryTotal":          "LineExtensionAmount TaxExclusiveAmount TaxInclusiveAmount AllowanceTotalAmount ChargeTotalAmount PrepaidAmount PayableRoundingAmount PayableAmount!",
+	"Item":                        "Description* Name BuyersItemIdentification SellersItemIdentification StandardItemIdentification OriginCountry CommodityClassification* ClassifiedTaxCategory* AdditionalItemProperty*",
+	"BuyersItemIdentification":    "ID!",
+	"SellersItemIdentification":   "ID!",
+	"StandardItemIdentification":  "ID!",
+	"OriginCountry":               "IdentificationCode",
+	"CommodityClassification":     "ItemClassificationCode",
+	"AdditionalItemProperty":      "Name! Value",
+	"Price":                       "PriceAmount! BaseQuantity AllowanceCharge*",
+}
+
+func TestUBLIsWrittenInTheOrderOfItsSchemas(t *testing.T) {
+	r := seeded(t)
+	invoices := []*Invoice{represented()}
+	for _, k := range nine {
+		invoices = append(invoices, sample(k))
+	}
+	for range rounds() {
+		invoices = append(invoices, random(r))
+	}
+	seen := map[string]bool{}
+	for _, v := range invoices {
+		var b bytes.Buffer
+		if err := WriteUBL(&b, v); err != nil {
+			t.Fatal(err)
+		}
+		root, err := document(bytes.NewReader(b.Bytes()), nsInvoice, nsCreditNote, nsCAC, nsCBC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if problem := fits(root, seen); problem != "" {
+			t.Fatalf("%s\n%s", problem, b.String())
+		}
+	}
+	for name := range ublSchema {
+		if !seen[name] {
+			t.Errorf("no invoice has a %s", name)
+		}
+	}
+}
+
+// fits holds an element and all below it against ublSchema; it says what does not fit.
+func fits(n *node, seen map[string]bool) string {
+	if len(n.kids) == 0 {
+		return ""
+	}
+	order, ok := ublSchema[n.name]
+	if !ok {
+		return n.name + " has no children in the schema"
+	}
+	seen[n.name] = true
+	rest := n.kids
+	for _, word := range strings.Fields(order) {
+		name := strings.TrimRight(word, "!*")
+		count := 0
+		for len(rest) > 0 && rest[0].name == name {
+			count, rest = count+1, rest[1:]
+		}
+		if count == 0 && strings.Contains(word, "!") || count > 1 && !strings.Contains(word, "*") {
+			return fmt.Sprintf("%s has %d of %s", n.name, count, name)
+		}
+	}
+	if len(rest) > 0 {
+		return n.name + " has " + rest[0].name + " out of order"
+	}
+	for _, kid := range n.kids {
+		if problem := fits(kid, seen); problem != "" {
+			return problem
+		}
+	}
+	return ""
+}

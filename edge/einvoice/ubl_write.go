@@ -277,32 +277,35 @@ func (s *sink) ublDelivery(d *Delivery) {
 // ublPayment writes BG-16, one group for each account, and the payment terms. Card and
 // mandate stand in the first group only.
 func (s *sink) ublPayment(v *Invoice) {
-	p := v.Payment
-	if p == nil {
-		if v.Type.Credit() && !noDate(v.Due) {
-			s.cannot("the due date of a UBL credit note without payment instructions")
+	switch {
+	case v.Payment != nil:
+		for i := range max(1, len(v.Payment.Transfers)) {
+			s.ublMeans(v, i)
 		}
-		p = new(Payment)
-	}
-	for i := 0; v.Payment != nil && (i == 0 || i < len(p.Transfers)); i++ {
-		s.open("cac:PaymentMeans")
-		s.with("cbc:PaymentMeansCode", "name", p.Text, p.Means)
-		if v.Type.Credit() {
-			s.date("cbc:PaymentDueDate", v.Due)
-		}
-		s.text("cbc:PaymentID", p.Remittance)
-		if i == 0 {
-			s.ublCard(p.Card)
-		}
-		if i < len(p.Transfers) {
-			s.ublAccount(&p.Transfers[i])
-		}
-		if i == 0 {
-			s.ublMandate(p.Debit)
-		}
-		s.shut("cac:PaymentMeans")
+	case v.Type.Credit() && !noDate(v.Due):
+		s.cannot("the due date of a UBL credit note without payment instructions")
 	}
 	s.wrapped("cac:PaymentTerms", "cbc:Note", v.Terms)
+}
+
+func (s *sink) ublMeans(v *Invoice, i int) {
+	p := v.Payment
+	s.open("cac:PaymentMeans")
+	s.with("cbc:PaymentMeansCode", "name", p.Text, p.Means)
+	if v.Type.Credit() { // whose schema has no due date of the document
+		s.date("cbc:PaymentDueDate", v.Due)
+	}
+	s.text("cbc:PaymentID", p.Remittance)
+	if i == 0 {
+		s.ublCard(p.Card)
+	}
+	if i < len(p.Transfers) {
+		s.ublAccount(&p.Transfers[i])
+	}
+	if i == 0 {
+		s.ublMandate(p.Debit)
+	}
+	s.shut("cac:PaymentMeans")
 }
 
 func (s *sink) ublCard(c *Card) {
