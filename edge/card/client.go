@@ -31,6 +31,9 @@ type Config struct {
 	Age      time.Duration // that a webhook may have; 0: 5 minutes
 }
 
+// LogValue shows where the gateway is.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.URL) }
+
 // Secret is a key; it shows itself to nobody who prints or logs it.
 type Secret string
 

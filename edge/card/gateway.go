@@ -37,6 +37,12 @@ type Gateway interface {
 // show it all the same.
 type Token string
 
+// String masks the token wherever it is printed.
+func (t Token) String() string { return t.masked() }
+
+// GoString masks the token wherever it is printed.
+func (t Token) GoString() string { return t.masked() }
+
 // LogValue masks the token in logs.
 func (t Token) LogValue() slog.Value { return slog.StringValue(t.masked()) }
 
@@ -65,6 +71,11 @@ type Payment struct {
 	Description string // on the card holder's statement
 	Reference   string // our own, such as the invoice number
 	ReturnURL   string // where the customer comes back to after confirming
+}
+
+// LogValue shows in logs what is needed to find the payment, and no token.
+func (p Payment) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("attempt", p.Attempt), slog.String("amount", p.Amount.String()), slog.String("reference", p.Reference))
 }
 
 // Capture takes what was authorised.

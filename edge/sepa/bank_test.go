@@ -62,6 +62,7 @@ func live(t *testing.T, rnd *rand.Rand) {
 		day := last.String()
 		bank.Settle(day)
 		bank.Pay(day, "Frau Müller & Co. <Berlin>", "DE75512108001245126199", "Rechnung 4711", "", 1+rnd.Int64N(10_000))
+		refund(t, p, bank, n, now, day)
 		notice := bank.Notice(day)
 		read(t, notice, nil) // tells the same again: the statement counts
 		statement := bank.Statement(day)
@@ -142,6 +143,30 @@ func submit(t *testing.T, p sepa.Profile, bank *sepatest.Bank, d sepa.Debits, ou
 	}
 	if r, err := sepa.ReadStatus(bytes.NewReader(again), sepa.Limits{}); err != nil || r.Status != sepa.Rejected {
 		t.Errorf("the file was taken twice: %+v, %v", r, err)
+	}
+}
+
+// refund pays somebody back, by two transfers.
+func refund(t *testing.T, p sepa.Profile, bank *sepatest.Bank, n int, now time.Time, day string) {
+	t.Helper()
+	d := sepa.Transfers{ID: fmt.Sprintf("REFUND-%d", n), Created: now, Execute: p.HandedIn(now), Name: "Tandem", IBAN: ourAccount}
+	for i := range 2 {
+		d.Items = append(d.Items, sepa.Transfer{EndToEnd: fmt.Sprintf("R-%d-%d", n, i), Amount: money.Amount{Minor: int64(100 + i), Currency: money.EUR}, Name: "Frau Müller", IBAN: debtors[i], Text: "Refund"})
+	}
+	var out bytes.Buffer
+	sent, err := p.WriteTransfers(&out, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []sepa.Status{sepa.Accepted, sepa.Rejected} { // once, and not twice
+		answer, err := bank.Carry(day, out.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := sepa.ReadStatus(bytes.NewReader(answer), sepa.Limits{})
+		if err != nil || r.Status != want || r.About(sent) != nil {
+			t.Fatalf("%+v, %v; want %s", r, err, want)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tandem/kit/civil"
+	"tandem/kit/fault"
 )
 
 func day(t testing.TB, text string) civil.Date {
@@ -164,5 +165,30 @@ func TestWhatReasonsMean(t *testing.T) {
 	}
 	if ReasonOf("AM04").Ours || !ReasonOf("AG02").Ours {
 		t.Error("who caused it is wrong")
+	}
+}
+
+func TestProfilesAreConfigured(t *testing.T) {
+	p, err := ParseProfile([]byte(`{"name": "Hausbank", "zone": "Europe/Berlin", "version": "2009", "charset": "german",
+		"core": {"FRST": 5, "RCUR": 2}, "cutOff": "14:30", "first": "recurring", "each": true, "longest": 9}`))
+	want := Standard(zone(t))
+	want.Name, want.Version, want.Charset, want.First = "Hausbank", V2009, German, FirstRecurring
+	want.Core, want.CutOff, want.Each, want.Longest = Lead{5, 2, 1, 1}, 14*time.Hour+30*time.Minute, true, 9
+	want.Zone = p.Zone
+	if err != nil || p != want {
+		t.Errorf("%+v, %v; want %+v", p, err, want)
+	}
+	if p, err := ParseProfile([]byte(`{"like": "classic", "zone": "Europe/Vienna"}`)); err != nil || p.Core.First != 5 || p.Zone.String() != "Europe/Vienna" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	for text, code := range map[string]string{
+		``: "profileForm", `{"zone":"Europe/Berlin"} x`: "profileForm", `{"zone":"Europe/Berlin","cutoff2":1}`: "profileForm", `{}`: "profileZone", `{"zone":"Local"}`: "profileZone",
+		`{"zone":"Europe/Berlin","like":"mine"}`: "profileLike", `{"zone":"Europe/Berlin","version":"2008"}`: "unknownCode", `{"zone":"Europe/Berlin","first":"ALL"}`: "unknownCode",
+		`{"zone":"Europe/Berlin","charset":"ebcdic"}`: "unknownCode", `{"zone":"Europe/Berlin","core":{"ALL":1}}`: "unknownCode", `{"zone":"Europe/Berlin","b2b":{"FRST":-1}}`: "profileLead",
+		`{"zone":"Europe/Berlin","cutOff":"25:00"}`: "profileCutOff", `{"zone":"Europe/Berlin","cutOff":"00:00"}`: "profileCutOff", `{"zone":"Europe/Berlin","longest":-1}`: "profileLongest",
+	} {
+		if _, err := ParseProfile([]byte(text)); fault.Of(err).Code != code {
+			t.Errorf("%s: %v, want %s", text, err, code)
+		}
 	}
 }

@@ -12,6 +12,10 @@
 //	camt.053, camt.054 ──> ReadStatements ─> Statement > Entry > Detail
 //	                                         each Detail has one Key, once for ever
 //
+// A notice (camt.054) tells what the statement tells again, under other keys: book from
+// one of the two. Entry.Bank is the same in both, so a notice can give the details of a
+// line that the statement shows as one sum.
+//
 // A file is taken whole or not at all: whatever is cut, does not add up or is too
 // large is an error in the words of a bank clerk, and nothing of it is returned.
 //
@@ -22,7 +26,8 @@
 // bank wants: Earliest and Due give collection dates, SequenceOf the sequence type,
 // Check refuses one collection before it spoils a file. ReasonOf says what a reason
 // code means for the mandate and the debt; Scheme.RefundUntil how long the debtor may
-// ask for the money back.
+// ask for the money back. StatusReport.About and Statement.Follows see what is missing
+// between files.
 //
 // # What is covered
 //

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"tandem/kit/fault"
+	"tandem/kit/money"
 )
 
 func load(t testing.TB, name string) []byte {
@@ -281,6 +282,15 @@ func TestWhatBecameOfAFile(t *testing.T) {
 	if p := r.Batches[0].Payments[0]; p.Mandate != "TDM-00001" || p.Amount != euro(2999) || p.Reasons[0].By != "COBADEFFXXX" {
 		t.Errorf("%+v", p)
 	}
+	sent := Sent{ID: "TANDEM-20261123-1", Count: 6, Sum: euro(100000012095)}
+	if err := r.About(sent); err != nil {
+		t.Error(err)
+	}
+	for code, other := range map[string]Sent{"statusForeign": {ID: "X", Count: 6, Sum: sent.Sum}, "statusCount": {ID: sent.ID, Count: 5, Sum: sent.Sum}, "statusSum": {ID: sent.ID, Count: 6, Sum: euro(1)}} {
+		if err := r.About(other); fault.Of(err).Code != code {
+			t.Errorf("%v, want %s", err, code)
+		}
+	}
 	r, err = ReadStatus(bytes.NewReader(load(t, "status.file.xml")), Limits{})
 	if err != nil {
 		t.Fatal(err)
@@ -327,4 +337,40 @@ func FuzzAccount(f *testing.F) {
 		ParseCreditorID(text)
 		ParseReference(text)
 	})
+}
+
+func TestAMissingStatementIsSeen(t *testing.T) {
+	s := statements(t, load(t, "statements.de.xml")).Statements[0]
+	if err := s.Follows(Balance{day(t, "2026-11-30"), euro(100000)}); err != nil {
+		t.Error(err)
+	}
+	if err := s.Follows(Balance{day(t, "2026-11-29"), euro(99999)}); fault.Of(err).Code != "statementGap" {
+		t.Errorf("a gap: %v", err)
+	}
+}
+
+// bulk is a statement with one batch of n payments.
+func bulk(n int) []byte {
+	var b bytes.Buffer
+	total := money.Amount{Minor: int64(n) * 2999, Currency: money.EUR}
+	fmt.Fprintf(&b, `<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.02"><BkToCstmrStmt><GrpHdr><MsgId>M</MsgId><CreDtTm>2026-12-01T22:15:03</CreDtTm></GrpHdr><Stmt><Id>S</Id><Acct><Id><IBAN>DE02120300000000202051</IBAN></Id></Acct>`)
+	fmt.Fprintf(&b, `<Bal><Tp><CdOrPrtry><Cd>OPBD</Cd></CdOrPrtry></Tp><Amt Ccy="EUR">0.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><Dt><Dt>2026-12-01</Dt></Dt></Bal><Bal><Tp><CdOrPrtry><Cd>CLBD</Cd></CdOrPrtry></Tp><Amt Ccy="EUR">%s</Amt><CdtDbtInd>CRDT</CdtDbtInd><Dt><Dt>2026-12-01</Dt></Dt></Bal>`, total.Decimal())
+	fmt.Fprintf(&b, `<Ntry><Amt Ccy="EUR">%s</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>BOOK</Sts><BookgDt><Dt>2026-12-01</Dt></BookgDt><AcctSvcrRef>R</AcctSvcrRef><NtryDtls><Btch><NbOfTxs>%d</NbOfTxs></Btch>`, total.Decimal(), n)
+	for i := range n {
+		fmt.Fprintf(&b, `<TxDtls><Refs><MsgId>TANDEM-20261123-1</MsgId><EndToEndId>INV-2026-%08d</EndToEndId><MndtId>TDM-%08d</MndtId></Refs><AmtDtls><TxAmt><Amt Ccy="EUR">29.99</Amt></TxAmt></AmtDtls><RltdPties><Dbtr><Nm>Erika Mustermann</Nm></Dbtr><DbtrAcct><Id><IBAN>DE89370400440532013000</IBAN></Id></DbtrAcct></RltdPties></TxDtls>`, i, i)
+	}
+	b.WriteString(`</NtryDtls></Ntry></Stmt></BkToCstmrStmt></Document>`)
+	return b.Bytes()
+}
+
+func BenchmarkReadStatement(b *testing.B) {
+	file := bulk(10_000)
+	b.SetBytes(int64(len(file)))
+	b.ReportAllocs()
+	for b.Loop() {
+		f, err := ReadStatements(bytes.NewReader(file), Limits{})
+		if err != nil || len(f.Statements[0].Entries[0].Details) != 10_000 {
+			b.Fatal(err)
+		}
+	}
 }

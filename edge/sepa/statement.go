@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tandem/kit/civil"
+	"tandem/kit/fault"
 	"tandem/kit/money"
 )
 
@@ -115,6 +116,15 @@ type Key struct {
 // String is the key in one column.
 func (k Key) String() string {
 	return strings.Join([]string{k.Account, k.Statement, k.Entry, strconv.Itoa(k.Index)}, "|")
+}
+
+// Follows refuses a statement that does not begin where the one before it ended: one
+// between them is missing, or they came in the wrong order.
+func (s Statement) Follows(before Balance) error {
+	if s.Opening == nil || s.Opening.Sum == before.Sum {
+		return nil
+	}
+	return fault.Clash("statementGap", "The statement %s begins with %s, the one before it ended with %s on %v: a statement between them is missing", s.ID, s.Opening.Sum, before.Sum, before.Day)
 }
 
 // ReadStatements reads camt.053 and camt.054 of any version. Every statement must add

@@ -34,6 +34,8 @@ type StatusReport struct {
 	Message  string // its kind, such as pain.008
 	Status   Status // of the whole file; "" when only batches have one
 	Reasons  []StatusReason
+	Count    int          // of payments in the file as the bank counted; 0: it does not say
+	Sum      money.Amount // of the file as the bank added it up; no currency: it does not say
 	Batches  []BatchStatus
 }
 
@@ -83,6 +85,20 @@ func (s StatusReport) Of(batch, endToEnd string) (status Status, reasons []Statu
 		return "", nil, false
 	}
 	return s.Status, s.Reasons, true
+}
+
+// About refuses a report about another file than the one that was sent, or about one
+// that changed on its way.
+func (s StatusReport) About(sent Sent) error {
+	switch {
+	case s.Original != sent.ID:
+		return fault.BadInput("statusForeign", "The bank's answer %s is about the file %q, not about %q", s.ID, s.Original, sent.ID)
+	case s.Count != 0 && s.Count != sent.Count:
+		return fault.BadInput("statusCount", "The bank counted %d payments in the file %s; %d were sent", s.Count, sent.ID, sent.Count)
+	case s.Sum.Currency != (money.Currency{}) && s.Sum != sent.Sum:
+		return fault.BadInput("statusSum", "The bank added the file %s up to %s; %s were sent", sent.ID, s.Sum, sent.Sum)
+	}
+	return nil
 }
 
 // ReadStatus reads a customer payment status report, pain.002 of any version. Counts
@@ -149,7 +165,15 @@ func (r *reader) statusGroup(el xml.StartElement, out *StatusReport) error {
 	}
 	out.Original, out.Message = n.str("OrgnlMsgId"), prefix(n.str("OrgnlMsgNmId"), len("pain.008"))
 	out.Status, out.Reasons = Status(n.str("GrpSts")), whys(n)
-	return nil
+	if text := n.str("OrgnlNbOfTxs"); text != "" {
+		if out.Count, err = r.number(text, "The number of payments of the file"); err != nil {
+			return err
+		}
+	}
+	if text := n.str("OrgnlCtrlSum"); text != "" {
+		out.Sum, err = r.decimal(text, money.EUR, "The sum of the file")
+	}
+	return err
 }
 
 // statusBatch reads one OrgnlPmtInfAndSts; its transactions come one by one.

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -289,6 +290,20 @@ func TestATransferThatTheBankWouldRejectIsRefused(t *testing.T) {
 		var file bytes.Buffer
 		if _, err := Standard(zone(t)).WriteTransfers(&file, d); fault.Of(err).Code != code || file.Len() > 0 {
 			t.Errorf("%s: %v, and %d bytes were written", code, err, file.Len())
+		}
+	}
+}
+
+func BenchmarkWriteDebits(b *testing.B) {
+	p, d := Standard(zone(b)), debits(b)
+	d.Collections = nil
+	for n := range 10_000 {
+		d.Collections = append(d.Collections, collection(b, n))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if sent, err := p.WriteDebits(io.Discard, d); err != nil || sent.Count != 10_000 {
+			b.Fatal(err)
 		}
 	}
 }

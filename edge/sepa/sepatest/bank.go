@@ -48,7 +48,7 @@ type part struct {
 	cents  int64 // absolute
 	fee    int64 // absolute, included in cents
 	reason string
-	credit bool // a credit transfer
+	out    bool // a credit transfer of ours
 	rf     string
 }
 
@@ -106,10 +106,10 @@ func (b *Bank) Take(file []byte) (report []byte, err error) {
 		return nil, fmt.Errorf("sepatest: a file of the kind %q", in.XMLName.Space)
 	}
 	if b.seen[in.Head.ID] {
-		return b.report(in.Head.ID, "RJCT", "DU01", nil), nil
+		return b.report("pain.008", in.Head.ID, "RJCT", "DU01", nil), nil
 	}
 	if reason := in.wrong(b.IBAN); reason != "" {
-		return b.report(in.Head.ID, "RJCT", reason, nil), nil
+		return b.report("pain.008", in.Head.ID, "RJCT", reason, nil), nil
 	}
 	b.seen[in.Head.ID] = true
 	var rejected []part
@@ -132,11 +132,11 @@ func (b *Bank) Take(file []byte) (report []byte, err error) {
 	}
 	switch len(rejected) {
 	case 0:
-		return b.report(in.Head.ID, "ACCP", "", nil), nil
+		return b.report("pain.008", in.Head.ID, "ACCP", "", nil), nil
 	case count:
-		return b.report(in.Head.ID, "RJCT", "", rejected), nil
+		return b.report("pain.008", in.Head.ID, "RJCT", "", rejected), nil
 	}
-	return b.report(in.Head.ID, "PART", "", rejected), nil
+	return b.report("pain.008", in.Head.ID, "PART", "", rejected), nil
 }
 
 // wrong is the reason to refuse the file whole.
@@ -171,6 +171,63 @@ func (in pain008) wrong(account string) string {
 	return ""
 }
 
+// pain001 is as much of a file of transfers as a bank needs.
+type pain001 struct {
+	XMLName xml.Name
+	ID      string `xml:"CstmrCdtTrfInitn>GrpHdr>MsgId"`
+	Count   int    `xml:"CstmrCdtTrfInitn>GrpHdr>NbOfTxs"`
+	Sum     string `xml:"CstmrCdtTrfInitn>GrpHdr>CtrlSum"`
+	Batch   struct {
+		ID    string `xml:"PmtInfId"`
+		IBAN  string `xml:"DbtrAcct>Id>IBAN"`
+		Items []struct {
+			EndToEnd string `xml:"PmtId>EndToEndId"`
+			Amount   string `xml:"Amt>InstdAmt"`
+			Name     string `xml:"Cdtr>Nm"`
+			IBAN     string `xml:"CdtrAcct>Id>IBAN"`
+			Text     string `xml:"RmtInf>Ustrd"`
+		} `xml:"CdtTrfTxInf"`
+	} `xml:"CstmrCdtTrfInitn>PmtInf"`
+}
+
+// Carry reads a file of transfers, carries all of it out on the day, in one line, and
+// answers with a status report.
+func (b *Bank) Carry(day string, file []byte) (report []byte, err error) {
+	var in pain001
+	if err := xml.Unmarshal(file, &in); err != nil {
+		return nil, fmt.Errorf("sepatest: %w", err)
+	}
+	if !strings.HasPrefix(in.XMLName.Space, "urn:iso:std:iso:20022:tech:xsd:pain.001.001.") {
+		return nil, fmt.Errorf("sepatest: a file of the kind %q", in.XMLName.Space)
+	}
+	l := line{day: day, info: "SAMMELUEBERWEISUNG", code: [3]string{"PMNT", "ICDT", "ESCT"}, message: in.ID, batch: in.Batch.ID}
+	for _, i := range in.Batch.Items {
+		cents, err := centsOf(i.Amount)
+		if err != nil {
+			return nil, err
+		}
+		l.cents -= cents
+		l.parts = append(l.parts, part{Collection: Collection{Message: in.ID, Batch: in.Batch.ID, EndToEnd: i.EndToEnd, Debtor: i.Name, IBAN: i.IBAN, Text: i.Text, Cents: cents}, cents: cents, out: true})
+	}
+	reason := ""
+	switch want, err := centsOf(in.Sum); {
+	case b.seen[in.ID]:
+		reason = "DU01"
+	case in.Batch.IBAN != b.IBAN:
+		reason = "AC01"
+	case err != nil || want != -l.cents:
+		reason = "AM10"
+	case in.Count != len(l.parts) || in.Count == 0:
+		reason = "AM18"
+	}
+	if reason != "" {
+		return b.report("pain.001", in.ID, "RJCT", reason, nil), nil
+	}
+	b.seen[in.ID] = true
+	b.book(l)
+	return b.report("pain.001", in.ID, "ACCP", "", nil), nil
+}
+
 // centsOf reads an amount exactly.
 func centsOf(text string) (int64, error) {
 	r, ok := new(big.Rat).SetString(text)
@@ -183,12 +240,12 @@ func centsOf(text string) (int64, error) {
 	return r.Num().Int64(), nil
 }
 
-func (b *Bank) report(file, status, reason string, rejected []part) []byte {
+func (b *Bank) report(kind, file, status, reason string, rejected []part) []byte {
 	var x strings.Builder
 	x.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n")
 	fmt.Fprintf(&x, `<Document xmlns="urn:iso:std:iso:20022:tech:xsd:%s"><CstmrPmtStsRpt>`, b.either("pain.002.001.03", "pain.002.001.10"))
 	fmt.Fprintf(&x, `<GrpHdr><MsgId>STS-%s</MsgId><CreDtTm>2026-01-01T08:00:00</CreDtTm></GrpHdr>`, file)
-	fmt.Fprintf(&x, `<OrgnlGrpInfAndSts><OrgnlMsgId>%s</OrgnlMsgId><OrgnlMsgNmId>pain.008</OrgnlMsgNmId><GrpSts>%s</GrpSts>%s</OrgnlGrpInfAndSts>`, file, status, why(reason))
+	fmt.Fprintf(&x, `<OrgnlGrpInfAndSts><OrgnlMsgId>%s</OrgnlMsgId><OrgnlMsgNmId>%s</OrgnlMsgNmId><GrpSts>%s</GrpSts>%s</OrgnlGrpInfAndSts>`, file, kind, status, why(reason))
 	for i := 0; i < len(rejected); {
 		batch := rejected[i].Batch
 		fmt.Fprintf(&x, `<OrgnlPmtInfAndSts><OrgnlPmtInfId>%s</OrgnlPmtInfId>`, batch)
@@ -288,7 +345,7 @@ func (b *Bank) Return(day, reason string, fee int64, endToEnds ...string) error 
 
 // Pay is a credit transfer by somebody; rf is a creditor reference or "".
 func (b *Bank) Pay(day, name, iban, text, rf string, cents int64) {
-	p := part{Collection: Collection{EndToEnd: "NOTPROVIDED", Debtor: name, IBAN: iban, Text: text, Cents: cents}, cents: cents, credit: true, rf: rf}
+	p := part{Collection: Collection{EndToEnd: "NOTPROVIDED", Debtor: name, IBAN: iban, Text: text, Cents: cents}, cents: cents, rf: rf}
 	b.book(line{day: day, info: "GUTSCHRIFT", code: [3]string{"PMNT", "RCDT", "ESCT"}, cents: cents, parts: []part{p}})
 }
 
@@ -370,8 +427,12 @@ func (b *Bank) details(x *strings.Builder, p part) {
 	if p.fee > 0 {
 		fmt.Fprintf(x, b.either(`<Chrgs><Amt Ccy="EUR">%s</Amt></Chrgs>`, `<Chrgs><Rcrd><Amt Ccy="EUR">%s</Amt></Rcrd></Chrgs>`), euros(p.fee))
 	}
-	x.WriteString(`<RltdPties>` + fmt.Sprintf(b.either(`<Dbtr><Nm>%s</Nm></Dbtr>`, `<Dbtr><Pty><Nm>%s</Nm></Pty></Dbtr>`), escape(p.Debtor)))
-	fmt.Fprintf(x, `<DbtrAcct><Id><IBAN>%s</IBAN></Id></DbtrAcct></RltdPties>`, p.IBAN)
+	who := "Dbtr"
+	if p.out {
+		who = "Cdtr"
+	}
+	fmt.Fprintf(x, b.either(`<RltdPties><%[1]s><Nm>%[2]s</Nm></%[1]s>`, `<RltdPties><%[1]s><Pty><Nm>%[2]s</Nm></Pty></%[1]s>`), who, escape(p.Debtor))
+	fmt.Fprintf(x, `<%[1]sAcct><Id><IBAN>%[2]s</IBAN></Id></%[1]sAcct></RltdPties>`, who, p.IBAN)
 	x.WriteString(`<RmtInf>`)
 	if p.Text != "" {
 		fmt.Fprintf(x, `<Ustrd>%s</Ustrd>`, escape(p.Text))

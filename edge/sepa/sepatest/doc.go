@@ -3,6 +3,7 @@
 // books with the bank's.
 //
 //	pain.008 ─> Take ─> pain.002      what it will not carry out
+//	pain.001 ─> Carry ─> pain.002     transfers, carried out at once
 //	            Settle                 collections that are due, as a bank books them
 //	            Return, Pay            what debtors do
 //	            Statement ─> camt.053  Notice ─> camt.054
