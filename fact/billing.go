@@ -1,25 +1,22 @@
 package fact
 
-// PostedBill is a bill as the books know it. Amounts are minor units of Currency.
+// PostedBill is a bill that has its number and stands in the ledger: nothing of it changes
+// any more. Dates are ISO 8601, amounts minor units of the currency.
 type PostedBill struct {
 	Bill     string `json:"bill"`
 	Number   string `json:"number"`
-	Account  string `json:"account"` // billing account that pays
-	Customer string `json:"customer,omitzero"`
+	Account  string `json:"account"` // that pays
 	Currency string `json:"currency"`
-	Gross    int64  `json:"gross"` // to be paid; negative: a credit note
-	Date     string `json:"date"`  // of the bill, ISO 8601
+	Gross    int64  `json:"gross"`    // to be paid; negative: what the customer gets
+	Date     string `json:"date"`     // the end of its period
+	IssuedOn string `json:"issuedOn"` // when it was posted
 	Due      string `json:"due"`
-	Credits  string `json:"credits,omitzero"` // the bill that a credit note credits
+	Credits  string `json:"credits,omitzero"` // the bill that a credit note corrects
 }
 
-// BillsPosted says that bills of a legal entity have been posted: numbered, hashed and
-// in the books. Those of one transaction come together.
+// BillsPosted says that bills of a legal entity were posted, those of one transaction
+// together: millions are posted in a night.
 type BillsPosted struct {
-	Entity string       `json:"entity"`
-	Page   string       `json:"page"` // of the run, or the bill: names the fact
+	Entity string       `json:"entity"` // that sells
 	Bills  []PostedBill `json:"bills"`
 }
-
-// Key orders the postings of an entity.
-func (f BillsPosted) Key() string { return f.Entity }

@@ -195,23 +195,6 @@ type UsageFileEnded struct {
 	At         time.Time `json:"at"`
 }
 
-// BillPosted says that a bill has its number and stands in the ledger: nothing of it
-// changes any more. Amounts are minor units of the currency; of a credit note they are
-// what the customer gets. Dates are ISO 8601.
-type BillPosted struct {
-	Bill      string    `json:"bill"`
-	Account   string    `json:"account"` // that pays
-	Entity    string    `json:"entity"`  // that sells
-	Kind      string    `json:"kind"`    // invoice, creditNote
-	Number    string    `json:"number"`
-	Currency  string    `json:"currency"`
-	Gross     int64     `json:"gross"`
-	BillDate  string    `json:"billDate"`  // the end of its period
-	IssueDate string    `json:"issueDate"` // when it was posted
-	DueDate   string    `json:"dueDate"`
-	At        time.Time `json:"at"`
-}
-
 // Key orders facts: those with the same key reach a hearer in the order told.
 func (f ServiceActive) Key() string        { return f.Service }
 func (f ServiceChanged) Key() string       { return f.Service }
@@ -231,4 +214,4 @@ func (f ThresholdCrossed) Key() string     { return f.Account }
 func (f BalanceChanged) Key() string       { return f.Account }
 func (f OptionRefused) Key() string        { return f.Product }
 func (f UsageFileEnded) Key() string       { return f.Source }
-func (f BillPosted) Key() string           { return f.Account }
+func (f BillsPosted) Key() string          { return f.Entity }

@@ -2,7 +2,6 @@ package billing
 
 import (
 	"slices"
-	"time"
 
 	"tandem/bss/ledger"
 	"tandem/fact"
@@ -27,13 +26,14 @@ func postAll(tx *store.Tx, drafts []*draft) error {
 	slices.Sort(order) // who posts several series locks them in one order
 	var rows []posted
 	var books []ledger.Transaction
-	var facts []fact.BillPosted
+	var facts []fact.BillsPosted
 	for _, key := range order {
 		group := groups[key]
 		got, err := number(tx, group)
 		if err != nil {
 			return err
 		}
+		told := fact.BillsPosted{Entity: group[0].entity}
 		for i, d := range group {
 			t, err := d.booking(&got[i])
 			if err != nil {
@@ -42,8 +42,13 @@ func postAll(tx *store.Tx, drafts []*draft) error {
 			if len(t.Entries) > 0 {
 				books = append(books, t)
 			}
-			facts = append(facts, d.fact(&got[i], tx.Now()))
+			f, err := d.fact(tx, &got[i])
+			if err != nil {
+				return err
+			}
+			told.Bills = append(told.Bills, f)
 		}
+		facts = append(facts, told)
 		rows = append(rows, got...)
 	}
 	if err := ledger.Post(tx, books...); err != nil {
@@ -130,9 +135,18 @@ func (d *draft) booking(p *posted) (ledger.Transaction, error) {
 	return ledger.Transaction{Name: "bill/" + d.id, Entity: d.entity, Currency: c, Date: on, What: d.kind + " " + p.number, Entries: entries}, err
 }
 
-func (d *draft) fact(p *posted, at time.Time) fact.BillPosted {
-	return fact.BillPosted{Bill: d.id, Account: d.account, Entity: d.entity, Kind: d.kind, Number: p.number, Currency: d.currency, Gross: d.gross,
-		BillDate: d.date, IssueDate: p.issue, DueDate: p.due, At: at}
+// fact is what others hear of the bill. That of a credit note is what the customer gets.
+func (d *draft) fact(tx *store.Tx, p *posted) (fact.PostedBill, error) {
+	f := fact.PostedBill{Bill: d.id, Account: d.account, Number: p.number, Currency: d.currency, Gross: d.gross, Date: d.date, IssuedOn: p.issue, Due: p.due}
+	if d.kind != CreditNote {
+		return f, nil
+	}
+	f.Gross = -d.gross
+	doc, err := documentOf(tx, d.id)
+	if err == nil && doc.Preceding != nil {
+		f.Credits = doc.Preceding.Bill
+	}
+	return f, err
 }
 
 // PostBill posts one bill that is not held and not posted yet, such as a credit note or one
