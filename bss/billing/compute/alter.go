@@ -129,6 +129,11 @@ func (e *engine) touched(list []altering) (int64, error) {
 				start, again = at, true
 			}
 		}
+		for i := range e.usage { // which each discount counts from the first day they share
+			if d := e.usage[i].days; d.from < start && start < d.to {
+				start, again = d.from, true
+			}
+		}
 	}
 	return start, nil
 }
@@ -537,11 +542,12 @@ func (e *engine) lower(o *owed, w *window, base int64, shares []share) error {
 
 // belongs is the share whose tax is that of a line billed before; a new one if there is none.
 func (e *engine) belongs(o *owed, w *window, b *Billed, shares *[]share) (int, error) {
-	at := slices.IndexFunc(*shares, func(s share) bool { return b.tax(s.tax).same(s.tax) })
-	if at >= 0 {
-		return at, nil
+	known := slices.IndexFunc(*shares, func(s share) bool { return b.tax(s.tax).same(s.tax) })
+	if known >= 0 {
+		return known, nil
 	}
-	t, err := e.lookUp(b.tax(tax{category: e.category(o.TaxCategory), included: o.TaxIncluded}), o.taxPoint(&w.service), o.Name)
+	at := o.taxPoint(&w.service)
+	t, err := e.lookUp(b.tax(tax{category: e.category(o.TaxCategory, at), included: o.TaxIncluded}), at, o.Name)
 	if err != nil {
 		return 0, err
 	}

@@ -141,7 +141,8 @@ type Terms struct {
 	Rates    []TaxRate   // of the account's jurisdiction
 	// Override replaces the category of every charge: reverse charge, an exemption of the
 	// account, supplies to a third country. Empty: each charge has its own.
-	Override string
+	Override   string
+	OverrideIn civil.Period // tax points for which it holds; the zero period: all
 	// Minimum is the least amount a bill is made for: below it all waits for the next
 	// one. Minor units, 0: none.
 	Minimum  int64

@@ -62,8 +62,8 @@
 //   - Tax is worked out on the rounded sum of each (code, rate) (EN 16931 BR-CO-17), from the
 //     net, or from the gross where prices include tax, which then stays exact: the net of
 //     such lines is what is left, rounding differences stand in the largest of them.
-//   - An Override replaces the category of every charge. An amount that includes tax stays
-//     what is paid.
+//   - An Override replaces the category of every charge whose tax point lies in its time. An
+//     amount that includes tax stays what is paid.
 //
 // A bill below the account's Minimum, in either direction, is worked out but Waits.
 //

@@ -112,6 +112,10 @@ func newHistory(r *rand.Rand) *history {
 	h.terms = compute.Terms{Account: "acc", Currency: pick(r, money.EUR, money.EUR, money.JPY, money.KWD), Zone: h.zones[0], Cycle: cycle,
 		Rounding: pick(r, 0, money.HalfUp, money.HalfEven, money.HalfDown, money.Up, money.Down, money.Ceiling, money.Floor)}
 	h.terms.Rates = h.rates()
+	if r.IntN(6) == 0 {
+		h.terms.Override = pick(r, "exempt", "reverse")
+		h.terms.OverrideIn.From = h.anyDate()
+	}
 	for n := range h.bills {
 		run := h.zoneAt(n).start(mustPeriod(cycle, n).To)
 		if h.later {
@@ -145,6 +149,7 @@ func (h *history) rates() []compute.TaxRate {
 		{Category: "standard", Code: "S", Percent: compute.Percent{Num: 160, Den: 10}, Period: civil.Period{From: change}},
 		{Category: "reduced", Code: "S", Percent: compute.Percent{Num: 55, Den: 10}, Period: all},
 		{Category: "exempt", Code: "E", Period: all, Reason: "Article 132"},
+		{Category: "reverse", Code: "AE", Period: all, Reason: "Reverse charge"},
 	}
 }
 

@@ -137,7 +137,7 @@ func (e *engine) reconcile(o *owed) error {
 	from := o.first
 	if o.unchanged() {
 		from = max(from, o.top+1)
-	} else if err := e.retract(o); err != nil {
+	} else if err := e.retract(o, math.MinInt, o.first); err != nil {
 		return err
 	}
 	made := len(e.bill.Lines)
@@ -150,15 +150,18 @@ func (e *engine) reconcile(o *owed) error {
 				o.Name, e.in.Account, maxLines, o.from)
 		}
 	}
-	return nil
+	if o.unchanged() {
+		return nil
+	}
+	return e.retract(o, o.last+1, math.MaxInt)
 }
 
-// retract settles the periods that were billed and are not due by what is known now: they
-// lie outside of the item's time, or ahead.
-func (e *engine) retract(o *owed) error {
+// retract settles the periods from one up to another that were billed and are not due by
+// what is known now: they lie outside of the item's time, or ahead.
+func (e *engine) retract(o *owed, from, to int) error {
 	for i := range o.past {
 		k := o.past[i].Index
-		if k >= o.first && k <= o.last || i > 0 && o.past[i-1].Index == k {
+		if k < from || k >= to || i > 0 && o.past[i-1].Index == k {
 			continue
 		}
 		if err := e.settle(o, k); err != nil {
@@ -211,16 +214,17 @@ func (e *engine) line(o *owed, p *service, rows []Billed) *Line {
 
 // taxed is the tax of an item's service period: of what was billed, or that of the tax point.
 func (e *engine) taxed(o *owed, p *service, rows []Billed) (tax, error) {
-	t := tax{category: e.category(o.TaxCategory), included: o.TaxIncluded}
+	at := o.taxPoint(p)
+	t := tax{category: e.category(o.TaxCategory, at), included: o.TaxIncluded}
 	if len(rows) > 0 {
 		t = rows[0].tax(t)
 	}
-	return e.lookUp(t, o.taxPoint(p), o.Name)
+	return e.lookUp(t, at, o.Name)
 }
 
-// category is the tax category of a charge on this account.
-func (e *engine) category(own string) string {
-	if e.in.Override != "" {
+// category is the tax category of a charge with a tax point on this account.
+func (e *engine) category(own string, at civil.Date) string {
+	if in := e.in.OverrideIn; e.in.Override != "" && (in == civil.Period{} || in.Contains(at)) {
 		return e.in.Override
 	}
 	return own
@@ -247,7 +251,7 @@ func (e *engine) used(u *UsageSum, c *charge) error {
 		return fault.BadInput("usageInvalid", "Usage %q of account %s has no billing period", u.Name, e.in.Account)
 	}
 	last := u.Period.To.AddDays(-1)
-	t, err := e.lookUp(tax{category: e.category(u.TaxCategory), included: u.TaxIncluded}, last, u.Name)
+	t, err := e.lookUp(tax{category: e.category(u.TaxCategory, last), included: u.TaxIncluded}, last, u.Name)
 	if err != nil {
 		return err
 	}

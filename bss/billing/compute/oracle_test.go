@@ -451,7 +451,7 @@ func (o *oracle) divide(it *compute.Item, k int, out []sliceOf, price, rest int6
 // ---- tax
 
 func (o *oracle) tax(category string, included bool, day int) oTax {
-	if o.in.Override != "" {
+	if in := o.in.OverrideIn; o.in.Override != "" && (in.From == civil.Date{} || numberOf(in.From) <= day && (in.To == civil.Date{} || day < numberOf(in.To))) {
 		category = o.in.Override
 	}
 	for _, r := range o.in.Rates {
