@@ -72,7 +72,7 @@ func Gather(tx *store.Tx, accounts []string, upto civil.Date) (out []Gathered, e
 		g.rows[i].Account = id
 		g.of[id] = &g.rows[i]
 	}
-	for _, step := range []func() error{func() error { return g.payers(accounts) }, g.terms, g.parties, g.items, g.billed, g.usage, g.finish} {
+	for _, step := range []func() error{func() error { return g.payers(accounts) }, g.terms, g.parties, g.items, g.billed, g.usage, g.corrected, g.finish} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -214,7 +214,7 @@ func (g *gatherer) terms() (err error) {
 		if p.Parked != "" {
 			continue
 		}
-		if p.entity, err = entityOf(g.tx, p.account); fault.Is(err, fault.NotFound) {
+		if p.entity, err = EntityOf(g.tx, p.account); fault.Is(err, fault.NotFound) {
 			p.park("noLegalEntity", "There is no legal entity that bills account %q: make one (legalEntity), or name another in the account", p.Account)
 			continue
 		}
@@ -228,8 +228,8 @@ func (g *gatherer) terms() (err error) {
 	return nil
 }
 
-// entityOf is the legal entity that bills an account.
-func entityOf(tx *store.Tx, a *Account) (*LegalEntity, error) {
+// EntityOf is the legal entity that bills an account.
+func EntityOf(tx *store.Tx, a *Account) (*LegalEntity, error) {
 	if a.LegalEntity != nil {
 		return LegalEntities.Look(tx, a.LegalEntity.ID)
 	}
@@ -321,7 +321,7 @@ func (g *gatherer) paying() (out []string) {
 }
 
 const (
-	billedColumns = "b.item, b.idx, b.version, b.bill, b.net, b.tax_num, b.tax_den, b.revision"
+	billedColumns = "b.item, b.idx, b.version, b.bill, b.net, b.tax_category, b.tax_num, b.tax_den, b.tax_included, b.revision"
 	readLastOf    = "SELECT c.account, " + billedColumns + ` FROM billing_charge c JOIN billing_billed b ON b.tenant = c.tenant AND b.item = c.item
 		WHERE c.tenant = $1 AND b.idx = (SELECT max(m.idx) FROM billing_billed m WHERE m.tenant = c.tenant AND m.item = c.item) AND c.account IN (`
 	readAllOf = "SELECT '', " + billedColumns + " FROM billing_billed b WHERE b.tenant = $1 AND b.item IN ("
@@ -375,7 +375,10 @@ func (g *gatherer) billed() error {
 }
 
 func scanBilled(r store.Rows) (b billedRow, err error) {
-	return b, r.Scan(&b.account, &b.Item, &b.Index, &b.Version, &b.Bill, &b.Net, &b.TaxRate.Num, &b.TaxRate.Den, &b.Revision)
+	included := int64(0)
+	err = r.Scan(&b.account, &b.Item, &b.Index, &b.Version, &b.Bill, &b.Net, &b.TaxCategory, &b.TaxRate.Num, &b.TaxRate.Den, &included, &b.Revision)
+	b.TaxIncluded = included == 1
+	return b, err
 }
 
 // wantsAll are the items all of whose periods are looked at again, of those that have any.
@@ -423,7 +426,9 @@ func merged(rows []billedRow) (out []compute.Billed) {
 		end := i
 		for ; end < len(rows) && rows[end].Index == rows[i].Index; end++ {
 			b := rows[end].Billed
-			at := slices.IndexFunc(out[from:], func(o compute.Billed) bool { return o.TaxRate == b.TaxRate })
+			at := slices.IndexFunc(out[from:], func(o compute.Billed) bool {
+				return o.TaxRate == b.TaxRate && o.TaxCategory == b.TaxCategory && o.TaxIncluded == b.TaxIncluded
+			})
 			if at < 0 {
 				b.Bill = rows[i].Bill
 				out = append(out, b)
@@ -527,4 +532,28 @@ func (p *gathering) use(account string, t *charging.BillTotal) {
 		u.Account = account
 	}
 	p.Input.Usage = append(p.Input.Usage, u)
+}
+
+const readCorrected = `SELECT n.account, c.bill, p.number, p.issue_date FROM billing_credit_of c JOIN billing_draft n ON n.tenant = c.tenant AND n.id = c.note
+	JOIN billing_posted p ON p.tenant = c.tenant AND p.bill = c.bill WHERE c.tenant = $1 AND c.rebill = 1 AND n.account IN (`
+
+// corrected finds the bills that were credited to be charged anew, where no bill was made
+// since: the bill that is made now comes in their place.
+func (g *gatherer) corrected() error {
+	args := store.Padded(g.paying())
+	if len(args) == 0 {
+		return nil
+	}
+	rows, err := g.tx.Query(readCorrected+store.In(2, len(args))+`) AND NOT EXISTS
+		(SELECT 1 FROM billing_draft x WHERE x.tenant = n.tenant AND x.account = n.account AND x.turn > n.turn AND x.kind = 'invoice') ORDER BY n.turn`, args...)
+	_, err = store.Collect(rows, err, func(r store.Rows) (p Preceding, err error) {
+		var account, issued string
+		if err = r.Scan(&account, &p.Bill, &p.Number, &issued); err != nil {
+			return p, err
+		}
+		p.Date, err = civil.ParseDate(issued)
+		g.of[account].paper.Replaces = &p
+		return p, err
+	})
+	return err
 }

@@ -45,7 +45,6 @@ func (g *gatherer) finish() error {
 			continue
 		}
 		slices.SortFunc(p.docs, func(a, b *itemRow) int { return cmp.Compare(a.ID, b.ID) })
-		included := map[string]bool{}
 		for _, it := range p.docs {
 			if it.ChargeType == Usage {
 				continue // charging rates it
@@ -58,11 +57,7 @@ func (g *gatherer) finish() error {
 			if err != nil {
 				return err
 			}
-			included[item.ID] = item.TaxIncluded
 			p.Input.Items = append(p.Input.Items, item)
-		}
-		for n := range p.Input.Billed {
-			p.Input.Billed[n].TaxIncluded = included[p.Input.Billed[n].Item]
 		}
 		p.document()
 	}
@@ -241,7 +236,7 @@ func align(tx *store.Tx, i *BillableItem, a *Account) error {
 	if i.PeriodUnit == "" || i.ServicePeriods != nil {
 		return nil
 	}
-	e, err := entityOf(tx, a)
+	e, err := EntityOf(tx, a)
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,8 @@ import (
 	"tandem/kit/tmf"
 )
 
-// customerOf is the customer an account is for, "" if it names none.
-func (a *Account) customerOf() string {
+// Customer is the customer an account is for, "" if it names none.
+func (a *Account) Customer() string {
 	for _, r := range a.RelatedParty {
 		if isCustomer(r) {
 			return r.ID
@@ -32,7 +32,7 @@ func (g *gatherer) parties() error {
 	var customers []string
 	for i := range g.rows {
 		if p := &g.rows[i]; p.Parked == "" {
-			if p.customer = p.account.customerOf(); p.customer != "" {
+			if p.customer = p.account.Customer(); p.customer != "" {
 				customers = append(customers, p.customer)
 			}
 		}

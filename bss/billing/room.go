@@ -27,11 +27,15 @@ func init() { // hooks refer back to their kinds
 	Items.Check, Items.Saved = checkItem, savedItem
 	LegalEntities.Default, LegalEntities.Check, LegalEntities.OnDelete = defaultEntity, checkEntity, removeEntity
 	TaxRates.Check = checkTaxRate
+	CustomerBills.OnPatch, OnDemand.OnPost = patchBill, postOnDemand
+	CreditNotes.OnPost, CreditNotes.OnPatch = postCreditNote, patchCreditNote
+	Explanations.Rows.Complete = explainAll
 }
 
 // Kinds are the room's resources.
 func Kinds() []tmf.Mounted {
 	return []tmf.Mounted{&PartyAccounts, &BillingAccounts, &SettlementAccounts, &FinancialAccounts,
 		&CycleSpecifications, &Formats, &Media, &Items, &LegalEntities, &TaxRates,
-		&BillRuns, &HeldBills, &ParkedAccounts, &BillDecisions, &BillPolicies}
+		&BillRuns, &HeldBills, &ParkedAccounts, &BillDecisions, &BillPolicies,
+		&CustomerBills, &AppliedRates, &OnDemand, &CreditNotes, &Explanations}
 }

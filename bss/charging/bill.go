@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -654,4 +655,27 @@ func (s *billShelf) tariff(tx *store.Tx, number int64) (t billTariff, err error)
 	}
 	s.tariffs[number] = t
 	return t, nil
+}
+
+// BilledUsage are the usage records of a product that a bill holds: those of one rectangle
+// less an earlier one, used in a period, those charged last first. cursor and next are as in
+// UsageOfLine; a page before the end may have fewer than limit.
+func BilledUsage(tx *store.Tx, product string, after, upto BillMark, from, to time.Time, cursor string, limit int) (page []*Usage, next string, err error) {
+	all, next, err := UsageOfLine(tx, product, from, to, cursor, limit)
+	for _, u := range all {
+		s := &u.row
+		if upto.holds(s.number, upto.Number, s.last) && !after.holds(s.number, after.Number, s.last) {
+			page = append(page, u)
+		}
+	}
+	return page, next, err
+}
+
+// Class is the class of usage by the tariff that priced the record, or what it is called
+// there.
+func (u *Usage) Class() string {
+	if len(u.RatedProductUsage) == 0 {
+		return ""
+	}
+	return u.RatedProductUsage[0].UsageRatingTag
 }

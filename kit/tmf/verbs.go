@@ -99,7 +99,11 @@ func (k *Kind[T, P]) post(tx *store.Tx, body []byte) (document, error) {
 }
 
 func (k *Kind[T, P]) patch(tx *store.Tx, id string, r patchRequest) (document, error) {
-	old, err := k.Lock(tx, id)
+	lock := k.Lock
+	if k.Rows != nil {
+		lock = k.row // OnPatch locks the rows that it changes
+	}
+	old, err := lock(tx, id)
 	if err != nil {
 		return document{}, err
 	}
@@ -125,6 +129,9 @@ func (k *Kind[T, P]) patch(tx *store.Tx, id string, r patchRequest) (document, e
 	}
 	if err != nil {
 		return document{}, err
+	}
+	if k.Rows != nil {
+		return k.getDoc(tx, id)
 	}
 	return k.shown(p)
 }
