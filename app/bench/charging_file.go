@@ -110,8 +110,10 @@ type fileWriter struct {
 	dir   string
 	feeds [fileElements]charging.Feed
 	ready chan usageFile
-	body  []byte
 	rec   cdr.Record
+	body  []byte
+	frame cdr.Frame
+	lines []byte
 }
 
 func (w *fileWriter) prepare() {
@@ -147,8 +149,9 @@ func (w *fileWriter) run(ctx context.Context) {
 // write writes a file of records of random accounts.
 func (w *fileWriter) write(path string, n int) error {
 	now := time.Now()
-	frame := cdr.Frame{Sequence: uint32(n/fileElements + 1), Standard: cdr.TS32255, Opened: now}
-	var lines []byte
+	frame, lines := &w.frame, w.lines[:0]
+	frame.Reset()
+	frame.Sequence, frame.Standard, frame.Opened = uint32(n/fileElements+1), cdr.TS32255, now
 	r := &w.rec
 	for i := range fileRecords {
 		r.Reset()
@@ -168,10 +171,11 @@ func (w *fileWriter) write(path string, n int) error {
 			return err
 		}
 	}
-	if w.rig.o.format() != cdr.FormatCSV {
-		lines = frame.Close(cdr.CountLimit)
+	if w.rig.o.format() == cdr.FormatCSV {
+		w.lines = lines
+		return os.WriteFile(path, lines, 0o600)
 	}
-	return os.WriteFile(path, lines, 0o600)
+	return os.WriteFile(path, frame.Close(cdr.CountLimit), 0o600)
 }
 
 var internet = []byte("internet")

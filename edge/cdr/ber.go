@@ -221,7 +221,8 @@ func cut(b []byte, depth int) (e element, rest []byte, err error) {
 	}
 }
 
-// rule says what to do with the elements of a tag. A reader is a table of rules.
+// rule says what to do with the elements of a tag. A reader is a table of rules, one
+// for a tag.
 type rule[T any] struct {
 	tag   Tag
 	begin func(*T)               // before what is inside
@@ -233,25 +234,53 @@ type rule[T any] struct {
 // walk reads the elements in b by a table; elements that are not in it are passed
 // over, as extensions are (X.680 clause 52).
 func walk[T any](b []byte, table []rule[T], x *T, depth int) error {
+	last := 0 // elements mostly come in the order of the table: look from here on
 	for len(b) > 0 {
-		e, rest, err := cut(b, depth)
-		if err != nil {
-			return err
+		e, rest, ok := cutShort(b)
+		if !ok || depth > maxDepth {
+			var err error
+			if e, rest, err = cut(b, depth); err != nil {
+				return err
+			}
 		}
 		b = rest
-		for i := range table {
-			if table[i].tag == e.tag {
-				if err := table[i].apply(e, x, depth); err != nil {
-					return err
-				}
-				break
-			}
+		i := find(table, e.tag, last)
+		if i < 0 {
+			continue
+		}
+		last = i
+		if err := table[i].apply(&e, x, depth); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (r *rule[T]) apply(e element, x *T, depth int) error {
+// cutShort is cut for what most elements are: a tag and a length of one octet each.
+func cutShort(b []byte) (e element, rest []byte, ok bool) {
+	if len(b) < 2 || b[0]&31 == 31 || b[1] >= 0x80 || int(b[1]) > len(b)-2 {
+		return e, nil, false
+	}
+	n := 2 + int(b[1])
+	return element{Tag(b[0]&31) | Tag(b[0]>>6)<<30, b[0]&0x20 != 0, b[2:n]}, b[n:], true
+}
+
+// find is the rule for a tag, looked for from one on and around; -1: there is none.
+func find[T any](table []rule[T], t Tag, from int) int {
+	for i := from; i < len(table); i++ {
+		if table[i].tag == t {
+			return i
+		}
+	}
+	for i := range from {
+		if table[i].tag == t {
+			return i
+		}
+	}
+	return -1
+}
+
+func (r *rule[T]) apply(e *element, x *T, depth int) error {
 	if r.begin != nil {
 		r.begin(x)
 	}

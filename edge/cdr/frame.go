@@ -34,24 +34,25 @@ const (
 
 const (
 	headFixed   = 50 // octets of the file header up to the routeing filter
+	headWritten = headFixed + 4
 	encodingBER = 1
 	release     = 7       // above 9: the extension octet says which
 	releaseMore = 17 - 10 // Rel-17, counted from 10
 	unknownSize = 0xffffffff
+	recordHead  = 4 // octets of the header of a record, without the extension octet
 )
 
 // threeGPP reads a file of TS 32.297.
 type threeGPP struct {
-	r    *bufio.Reader
+	r    *bufio.Reader // which holds a record of any size
 	head Head
 	left uint32 // records
-	body []byte
-	rest int64 // octets of the file; -1: not said
+	rest int64  // octets of the file; -1: not said
 }
 
 // New3GPP reads a file of TS 32.297 with records of TS 32.298 in BER.
 func New3GPP(r io.Reader) (Reader, error) {
-	f := &threeGPP{r: bufio.NewReaderSize(r, 1<<16)}
+	f := &threeGPP{r: bufio.NewReaderSize(r, 2<<16)}
 	if err := f.readHead(); err != nil {
 		return nil, fmt.Errorf("file header: %w", err)
 	}
@@ -144,36 +145,30 @@ func (f *threeGPP) finish() error {
 	return io.EOF
 }
 
-// one reads the header of a record and the record.
+// one reads the header of a record and the record, which is valid until the next one.
 func (f *threeGPP) one() ([]byte, error) {
-	var h [4]byte
-	if _, err := io.ReadFull(f.r, h[:]); err != nil {
+	h, err := f.r.Peek(recordHead)
+	if err != nil {
 		return nil, short(err)
 	}
-	size := int64(len(h))
+	head, n, encoding := recordHead, int(binary.BigEndian.Uint16(h)), h[3]>>5
 	if h[2]>>5 == release {
-		if _, err := f.r.Discard(1); err != nil {
-			return nil, short(err)
-		}
-		size++
+		head++
 	}
-	if h[3]>>5 != encodingBER {
-		return nil, fmt.Errorf("it is encoded in format %d; only BER (1) is read", h[3]>>5)
+	if encoding != encodingBER {
+		return nil, fmt.Errorf("it is encoded in format %d; only BER (1) is read", encoding)
 	}
-	n := int(binary.BigEndian.Uint16(h[0:]))
-	if cap(f.body) < n {
-		f.body = make([]byte, n)
-	}
-	f.body = f.body[:n]
-	if _, err := io.ReadFull(f.r, f.body); err != nil {
+	b, err := f.r.Peek(head + n)
+	if err != nil {
 		return nil, short(err)
 	}
+	f.r.Discard(head + n) // they are in the buffer
 	if f.rest >= 0 {
-		if f.rest -= size + int64(n); f.rest < 0 {
+		if f.rest -= int64(head + n); f.rest < 0 {
 			return nil, errLength
 		}
 	}
-	return f.body, nil
+	return b[head:], nil
 }
 
 // Frame makes a file of TS 32.297.
@@ -183,9 +178,14 @@ type Frame struct {
 	Node     [20]byte // address of who wrote it, as an IPv6 address in the first 16 octets
 	Opened   time.Time
 
-	body  []byte
+	file  []byte // room for the header, and the records
 	count uint32
 	last  time.Time
+}
+
+// Reset begins another file in the same memory; what Close returned is no more.
+func (f *Frame) Reset() {
+	*f = Frame{file: f.file[:0]}
 }
 
 // Add appends a record, at most 65,535 octets.
@@ -193,23 +193,30 @@ func (f *Frame) Add(body []byte, at time.Time) error {
 	if len(body) > 0xffff {
 		return errSize
 	}
-	f.body = binary.BigEndian.AppendUint16(f.body, uint16(len(body)))
-	f.body = append(f.body, release<<5, encodingBER<<5|byte(f.Standard), releaseMore)
-	f.body = append(f.body, body...)
+	f.leaveRoom()
+	f.file = binary.BigEndian.AppendUint16(f.file, uint16(len(body)))
+	f.file = append(f.file, release<<5, encodingBER<<5|byte(f.Standard), releaseMore)
+	f.file = append(f.file, body...)
 	f.count++
 	f.last = at
 	return nil
 }
 
-// Len is how large the file is.
-func (f *Frame) Len() int { return headFixed + 4 + len(f.body) }
+// leaveRoom leaves room for the header.
+func (f *Frame) leaveRoom() {
+	if len(f.file) == 0 {
+		f.file = append(f.file, make([]byte, headWritten)...)
+	}
+}
 
-// Close is the file.
+// Len is how large the file is.
+func (f *Frame) Len() int { return max(len(f.file), headWritten) }
+
+// Close is the file. Nothing is added any more.
 func (f *Frame) Close(why Closing) []byte {
-	const size = headFixed + 4
-	b := make([]byte, 0, size+len(f.body))
-	b = binary.BigEndian.AppendUint32(b, uint32(size+len(f.body)))
-	b = binary.BigEndian.AppendUint32(b, size)
+	f.leaveRoom()
+	b := binary.BigEndian.AppendUint32(f.file[:0], uint32(len(f.file)))
+	b = binary.BigEndian.AppendUint32(b, headWritten)
 	b = append(b, release<<5, release<<5)
 	last := f.last
 	if last.IsZero() {
@@ -222,7 +229,7 @@ func (f *Frame) Close(why Closing) []byte {
 	b = append(b, 0)          // no records were lost
 	b = append(b, 0, 0, 0, 0) // no routeing filter, no private extension
 	b = append(b, releaseMore, releaseMore)
-	return append(b, f.body...)
+	return b[:len(f.file)] // the records lie behind
 }
 
 // stamp is a time of the file header: month, day, hour and minute here, and the

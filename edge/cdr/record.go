@@ -55,7 +55,8 @@ type Record struct {
 	Item       []byte
 	Usage      []Usage
 
-	text []byte
+	text  []byte
+	named subscription
 }
 
 // Usage is one use in a record: of a rating group, or the only one.

@@ -124,18 +124,14 @@ type subscription struct {
 	id   []byte
 }
 
-var subscriptionRules = []rule[subscription]{
-	{tag: c(0), take: func(s *subscription, b []byte) (err error) { s.kind, err = integer(b); return err }},
-	{tag: c(1), take: func(s *subscription, b []byte) error { s.id = b; return nil }},
-}
-
 var chfRules = []rule[Record]{
 	{tag: c(1), take: func(r *Record, b []byte) error { r.Node = r.keep(clean(b)); return nil }},
-	{tag: c(2), take: func(r *Record, b []byte) error {
-		var s subscription
-		err := walk(b, subscriptionRules, &s, 2)
-		r.subscriber(s.kind, clean(s.id))
-		return err
+	{tag: c(2), in: []rule[Record]{ // SubscriptionID
+		{tag: c(0), take: func(r *Record, b []byte) (err error) { r.named.kind, err = integer(b); return err }},
+		{tag: c(1), take: func(r *Record, b []byte) error { r.named.id = b; return nil }},
+	}, end: func(r *Record) {
+		r.subscriber(r.named.kind, clean(r.named.id))
+		r.named = subscription{}
 	}},
 	{tag: c(5), in: []rule[Record]{{tag: sequence, in: []rule[Record]{ // MultipleUnitUsage
 		{tag: c(0), take: func(r *Record, b []byte) error {
