@@ -33,6 +33,7 @@ func Check(v *Invoice) []Violation {
 	c.parties()
 	c.delivery()
 	c.payment()
+	c.codes()
 	c.adjustments()
 	for i := range v.Lines {
 		c.line(i)
@@ -125,7 +126,6 @@ func (c *checker) header() {
 	c.need(v.Number != "", "BR-02", field("Number"))
 	c.need(!noDate(v.Issued), "BR-03", field("Issued"))
 	c.need(v.Type != "", "BR-04", field("Type"))
-	c.need(v.Type == "" || v.Type.known(), "BR-CL-01", field("Type"))
 	c.need(v.Currency != money.Currency{}, "BR-05", field("Currency"))
 	c.need(len(v.Lines) > 0, "BR-16", field("Lines"))
 	c.need(noDate(v.TaxPoint) || v.TaxPointCode == "", "BR-CO-03", field("TaxPoint"))

@@ -56,6 +56,7 @@ func (c *checker) line(i int) {
 		c.adjustment(&l.Charges[j], &lineCharge, p.in("Charges", j))
 	}
 	c.item(&l.Item, p)
+	c.lineCodes(l, p)
 	c.lines += l.Net.Minor
 	c.taxed(&l.Tax, l.Net.Minor, onLine, "BR-CO-04", "BR-CL-18", p)
 }
@@ -63,7 +64,6 @@ func (c *checker) line(i int) {
 // item checks what the line invoices (BG-31).
 func (c *checker) item(item *Item, p place) {
 	c.need(item.StandardID.ID == "" || item.StandardID.Scheme != "", "BR-64", p.at("Item.StandardID.Scheme"))
-	c.need(item.Origin == "" || isCountry(item.Origin), "BR-CL-14", p.at("Item.Origin"))
 	for j := range item.Classes {
 		c.need(item.Classes[j].Scheme != "", "BR-65", p.in("Item.Classes", j).at("Scheme"))
 	}

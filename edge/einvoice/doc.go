@@ -40,10 +40,11 @@
 //   - The rules of IGIC and IPSI are named BR-AF and BR-AG as in the standard; the
 //     Schematron says BR-IG and BR-IP.
 //
-// Of the code lists Check knows the invoice types, countries and VAT categories
-// (BR-CL-01, -14, -17, -18). Two rules are our own: TD-1 (every amount is in the
-// invoice currency) and TD-2 (no amount beyond 10^13 minor units, so that no sum of
-// them can overflow).
+// Of the code lists (BR-CL) Check knows the short ones by heart, of the long ones
+// (UNTDID 1153, 4451, 7143, 7161, ISO/IEC 6523, EAS, VATEX, units) the form of a code
+// only. Three rules are our own: TD-1 (every amount is in the invoice currency), TD-2
+// (no amount beyond 10^13 minor units, so that no sum of them can overflow) and TD-3
+// (an attached file has a name, which both syntaxes want).
 //
 // # The formats
 //

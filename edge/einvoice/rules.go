@@ -112,12 +112,30 @@ var texts = map[string]string{
 	"BR-DEC-28": twoDecimals + "BT-142",
 
 	"BR-CL-01": "the type code (BT-3) is one of UNTDID 1001 that the standard takes",
+	"BR-CL-06": "a tax point code (BT-8) is 3, 35 or 432 of UNTDID 2005",
+	"BR-CL-07": "the scheme of an invoiced object (BT-18, BT-128) is a code of UNTDID 1153",
+	"BR-CL-08": "the subject of a note (BT-21) is a code of UNTDID 4451",
+	"BR-CL-10": "the scheme of an identifier (BT-29, BT-46, BT-60) is a code of ISO/IEC 6523",
+	"BR-CL-11": "the scheme of a registration (BT-30, BT-47, BT-61) is a code of ISO/IEC 6523",
+	"BR-CL-13": "the scheme of an item classification (BT-158) is a code of UNTDID 7143",
 	"BR-CL-14": "a country is a code of ISO 3166-1 alpha-2",
+	"BR-CL-15": "the country of origin (BT-159) is a code of ISO 3166-1 alpha-2",
+	"BR-CL-16": "payment means (BT-81) are a code of UNTDID 4461",
 	"BR-CL-17": "a VAT category (BT-95, BT-102, BT-118) is S, Z, E, AE, K, G, O, L or M",
 	"BR-CL-18": "the VAT category of a line (BT-151) is S, Z, E, AE, K, G, O, L or M",
 
+	"BR-CL-19": "the reason code of an allowance (BT-98, BT-140) is one of UNTDID 5189 that the standard takes",
+	"BR-CL-20": "the reason code of a charge (BT-105, BT-145) is a code of UNTDID 7161",
+	"BR-CL-21": "the scheme of a standard item identifier (BT-157) is a code of ISO/IEC 6523",
+	"BR-CL-22": "an exemption reason code (BT-121) is of the list VATEX",
+	"BR-CL-23": "a unit (BT-130, BT-150) is a code of UN/ECE Recommendation 20 or 21",
+	"BR-CL-24": "an attached file (BT-125) is PDF, PNG, JPEG, CSV or a sheet of Excel or OpenDocument",
+	"BR-CL-25": "the scheme of an electronic address (BT-34, BT-49) is of the list EAS",
+	"BR-CL-26": "the scheme of a delivery location (BT-71) is a code of ISO/IEC 6523",
+
 	"TD-1": "every amount is in the currency of the invoice (BT-5)",
 	"TD-2": "no amount is beyond 10^13 minor units",
+	"TD-3": "an attached file (BT-125) has a name",
 }
 
 const twoDecimals = "at most two decimals: "

@@ -32,8 +32,8 @@ func settle(v *Invoice) {
 			}
 		}
 		b := Breakdown{Base: amount(n), Tax: amount(0), Category: t.Category, Rate: t.Rate, ReasonCode: reasons[t.Category]}
-		if k := t.Category.index(); k >= 0 && vatRules[k].reason && b.ReasonCode == "" {
-			b.ReasonCode = "VATEX-EU-" + string(t.Category)
+		if b.ReasonCode == "" {
+			b.ReasonCode = exemptions[t.Category]
 		}
 		v.VAT = append(v.VAT, b)
 	}
@@ -63,6 +63,11 @@ func settle(v *Invoice) {
 	}
 	t.WithVAT.Minor = t.WithoutVAT.Minor + t.VAT.Minor
 	t.Payable.Minor = t.WithVAT.Minor - t.Prepaid.Minor + t.Rounding.Minor
+}
+
+// exemptions are reasons that fit the categories.
+var exemptions = map[Category]string{
+	Exempt: "VATEX-EU-132", ReverseCharge: "VATEX-EU-AE", IntraCommunity: "VATEX-EU-IC", Export: "VATEX-EU-G", OutOfScope: "VATEX-EU-O",
 }
 
 // roundTo drops a third decimal.
@@ -210,7 +215,7 @@ func (g gen) references(v *Invoice) {
 	if v.PurchaseOrder == notApplicable {
 		v.PurchaseOrder = ""
 	}
-	v.Object = g.identifier()
+	v.Object = g.scheme("ABT")
 	if !v.Type.Credit() || g.half() {
 		v.Due = day(2026, 3, 1+g.IntN(28))
 	}
@@ -293,8 +298,8 @@ func (g gen) money(v *Invoice, kinds []Category) {
 		}
 		return t
 	}
-	adjustment := func(limit int64, t Tax) Adjustment {
-		a := Adjustment{Amount: amount(limit), Tax: t, Reason: g.text(), ReasonCode: g.maybe(func() string { return "95" })}
+	adjustment := func(limit int64, t Tax, code string) Adjustment {
+		a := Adjustment{Amount: amount(limit), Tax: t, Reason: g.text(), ReasonCode: g.maybe(func() string { return code })}
 		if g.half() {
 			a.Base, a.Percent = amount(10*limit), Dec(g.Int64N(100000), g.IntN(4))
 		}
@@ -308,14 +313,14 @@ func (g gen) money(v *Invoice, kinds []Category) {
 			l.Net.Minor = -l.Net.Minor
 		}
 		for range g.IntN(2) {
-			l.Allowances = append(l.Allowances, adjustment(1000, Tax{}))
-			l.Charges = append(l.Charges, adjustment(1000, Tax{}))
+			l.Allowances = append(l.Allowances, adjustment(1000, Tax{}, "95"))
+			l.Charges = append(l.Charges, adjustment(1000, Tax{}, "FC"))
 		}
 		v.Lines = append(v.Lines, l)
 	}
 	for range g.IntN(3) {
-		v.Allowances = append(v.Allowances, adjustment(5000, tax()))
-		v.Charges = append(v.Charges, adjustment(5000, tax()))
+		v.Allowances = append(v.Allowances, adjustment(5000, tax(), "95"))
+		v.Charges = append(v.Charges, adjustment(5000, tax(), "FC"))
 	}
 	if g.half() {
 		v.Totals.Prepaid, v.Totals.Rounding = amount(5000), amount(9)
@@ -336,7 +341,7 @@ func (g gen) minor(c money.Currency, limit int64) int64 {
 
 func (g gen) line(i int) Line {
 	l := Line{
-		ID: fmt.Sprint(i + 1), Note: g.maybe(g.text), Object: g.identifier(), Quantity: Dec(g.Int64N(1e15)-5e14, g.IntN(maxScale+1)), Unit: "C62",
+		ID: fmt.Sprint(i + 1), Note: g.maybe(g.text), Object: g.scheme("AVE"), Quantity: Dec(g.Int64N(1e15)-5e14, g.IntN(maxScale+1)), Unit: "C62",
 		OrderLine: g.maybe(g.text), BuyerAccounting: g.maybe(g.text), Price: Price{Net: Dec(g.Int64N(1e9), g.IntN(10))},
 		Item: Item{
 			Name: g.text(), Description: g.maybe(g.text), SellerID: g.maybe(g.text), BuyerID: g.maybe(g.text),
@@ -354,7 +359,7 @@ func (g gen) line(i int) Line {
 		l.Period = &Period{day(2026, 1, from), day(2026, 1, from+g.IntN(29-from))}
 	}
 	for range g.IntN(3) {
-		l.Item.Classes = append(l.Item.Classes, Classification{g.text(), "STL", g.maybe(g.text)})
+		l.Item.Classes = append(l.Item.Classes, Classification{g.text(), "STI", g.maybe(g.text)})
 		l.Item.Attributes = append(l.Item.Attributes, Attribute{g.text(), g.text()})
 	}
 	return l

@@ -19,7 +19,7 @@ import (
 // ours are rules of which Check says more than the Schematron (doc.go): it is not
 // asked to speak of them.
 var ours = []string{"BR-CO-05", "BR-CO-06", "BR-CO-07", "BR-CO-08", "BR-CO-17", "BR-S-08", "BR-S-09", "BR-AF-08", "BR-AF-09", "BR-AG-08", "BR-AG-09",
-	"BR-Z-01", "BR-53", "BR-CO-25", "BR-50", "BR-51", "BR-17", "BR-54", "TD-1", "TD-2", "BR-CL-01", "BR-CL-14", "BR-CL-17", "BR-CL-18"}
+	"BR-Z-01", "BR-53", "BR-CO-25", "BR-50", "BR-51", "BR-17", "BR-54", "TD-1", "TD-2", "TD-3", "BR-CL-17", "BR-CL-18"}
 
 // judged is one file and what Check says of it.
 type judged struct {
