@@ -41,9 +41,10 @@ var backlog = []struct{ name, help, sql string }{
 // Describe and Collect make the backlog a collector.
 func (a *App) Describe(c chan<- *prometheus.Desc) { prometheus.DescribeByCollect(a, c) }
 
-// collectCharging says what charging on this node keeps of answers.
+// collectCharging says what charging on this node keeps of answers, and what it granted
+// without being able to decide.
 func (a *App) collectCharging(c chan<- prometheus.Metric) {
-	kept := a.Charging.Engine.Remembered()
+	kept, did := a.Charging.Engine.Remembered(), &a.Charging.Engine.Stats
 	for _, m := range []struct {
 		name, help string
 		kind       prometheus.ValueType
@@ -52,6 +53,8 @@ func (a *App) collectCharging(c chan<- prometheus.Metric) {
 		{"tandem_charging_answers", "Answers kept for requests that come again.", prometheus.GaugeValue, kept.Answers},
 		{"tandem_charging_answer_octets", "Memory of these answers.", prometheus.GaugeValue, kept.Octets},
 		{"tandem_charging_answers_forgotten_total", "Answers that were forgotten before their time, for lack of room.", prometheus.CounterValue, kept.Forgotten},
+		{"tandem_charging_outage_grants_total", "New sessions that were granted a default while nothing could be written.", prometheus.CounterValue, did.Trusted.Load()},
+		{"tandem_charging_unknown_grants_total", "Requests of subscribers that nobody knows which were granted a default.", prometheus.CounterValue, did.Welcomed.Load()},
 	} {
 		c <- prometheus.MustNewConstMetric(prometheus.NewDesc(m.name, m.help, nil, nil), m.kind, float64(m.n))
 	}

@@ -26,7 +26,8 @@ type traffic struct {
 	bad   atomic.Int64
 	took  spread
 	live  sync.WaitGroup
-	idle  chan *caller // paced: those who wait for a request, the longest first
+	idle  chan *caller  // paced: those who wait for a request, the longest first
+	over  chan struct{} // closed when no more requests are sent
 
 	late     int64         // requests due while all callers waited for answers
 	unsent   int64         // of which so many were never sent
@@ -37,7 +38,7 @@ type traffic struct {
 func (r *chargingRig) run(d time.Duration, callers, rate int, most int64, do func(*caller)) *traffic {
 	r.loads++
 	began := time.Now()
-	l := &traffic{rig: r, do: do, ends: began.Add(d), most: most}
+	l := &traffic{rig: r, do: do, ends: began.Add(d), most: most, over: make(chan struct{})}
 	all := make([]*caller, callers)
 	for w := range all {
 		c := &caller{load: l, worker: w, dice: rand.New(rand.NewPCG(uint64(r.loads), uint64(w)))}
@@ -50,6 +51,7 @@ func (r *chargingRig) run(d time.Duration, callers, rate int, most int64, do fun
 			l.idle <- c
 		}
 		l.pace(began, rate)
+		close(l.over)
 	} else {
 		l.live.Add(callers)
 		for _, c := range all {
@@ -62,7 +64,7 @@ func (r *chargingRig) run(d time.Duration, callers, rate int, most int64, do fun
 }
 
 // patience is how long after the end requests may still wait for a caller.
-const patience = 5 * time.Second
+var patience = 5 * time.Second
 
 // pace sends requests at the instants they are due.
 func (l *traffic) pace(began time.Time, rate int) {

@@ -61,11 +61,13 @@ func TestPacedRequestsAreTimedFromWhenTheyAreDue(t *testing.T) {
 
 // Requests that nobody can take any more are counted, not forgotten.
 func TestPacedRequestsThatAreNeverSent(t *testing.T) {
+	defer func(d time.Duration) { patience = d }(patience)
+	patience = 100 * time.Millisecond
 	r := &chargingRig{}
 	stuck := make(chan *caller, 1)
 	go func() { // answers when the run has given up
 		c := <-stuck
-		time.Sleep(patience + 500*time.Millisecond)
+		<-c.load.over
 		c.ended(true)
 	}()
 	l := r.run(100*time.Millisecond, 1, 100, 0, func(c *caller) { stuck <- c })

@@ -186,6 +186,23 @@ func (f *fixed) passwords(l line) {
 	f.through(end(next.ID))
 }
 
+// quotas are those of a prepaid line that ends when nothing is left: what the money buys, in the words of its gateway.
+func (f *fixed) quotas() {
+	f.t.Helper()
+	l := f.sells(broadband.Prepaid, tmf.Text("whenEmpty", "disconnect"))
+	f.wants(f.logsIn(l, l.password), "Received Access-Reject", "Nothing is left to use on this line")
+	f.pays(l, 5_000_000)
+	out := f.logsIn(l, l.password)
+	f.wants(out, "Received Access-Accept", "Mikrotik-Total-Limit = 5242880", "Mikrotik-Total-Limit-Gigawords = 0", "ChilliSpot-Max-Total-Octets = 5242880", "Session-Timeout = 86400")
+	class, _, _ := strings.Cut(out[strings.Index(out, "Class = 0x"):], "\n")
+	f.wants(f.radclient(f.RADIUSAddr(), "acct", fmt.Sprintf("User-Name = %q\nAcct-Session-Id = q1\nNAS-Identifier = bng-1\nAcct-Status-Type = Stop\n%s\nAcct-Input-Octets = 3145728\nAcct-Output-Octets = 0\n", l.login, class)),
+		"Received Accounting-Response")
+	f.wants(f.logsIn(l, l.password), "Received Access-Accept", "Mikrotik-Total-Limit = 2097152")
+	f.pays(l, 5_000_000_000_000)
+	f.wants(f.logsIn(l, l.password), "Received Access-Accept", "Mikrotik-Total-Limit-Gigawords = 1220")
+	f.through(end(l.ID))
+}
+
 // A line is sold, logs in with its address and speed, is accounted, throttled when nothing is left, suspended and ended.
 func TestBroadbandIsSold(t *testing.T) {
 	for _, engine := range engines {
@@ -222,6 +239,7 @@ func TestBroadbandIsSold(t *testing.T) {
 			f.through(modify(l.ID, subscription.Active))
 			f.await("the line to work again", func() bool { return strings.Contains(f.logsIn(l, l.password), "Received Access-Accept") })
 			f.passwords(l)
+			f.quotas()
 			f.proves()
 		})
 	}

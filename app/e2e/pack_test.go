@@ -124,3 +124,38 @@ func TestAPackThatDoesNotFit(t *testing.T) {
 		}
 	})
 }
+
+// A discount on what a pack costs once is taken off what the balance pays, and nobody is
+// billed for it.
+func TestADiscountOnAPackIsPaidFromTheBalanceToo(t *testing.T) {
+	each(t, func(t *testing.T, o *operator) {
+		for _, x := range [][2]string{
+			{"productOfferingPrice", `{"id": "autumn", "name": "Autumn", "version": "1.0", "lifecycleStatus": "Active", "priceType": "discount", "percentage": 10, "popRelationship": [{"id": "mobile-pack-5-fee"}]}`},
+			{"productOffering", `{"id": "autumn-pack", "name": "Autumn pack", "version": "1.0", "lifecycleStatus": "Launched", "isSellable": true, "productSpecification": {"id": "mobile-pack", "name": "Mobile pack"},
+				"productOfferingPrice": [{"id": "mobile-pack-5-fee"}, {"id": "autumn"}, {"id": "mobile-pack-5-data"}],
+				"productOfferingRelationship": [{"id": "mobile-prepaid", "name": "Prepaid", "relationshipType": "optionalFor"}], "tandem:rating": {"zone": "Europe/Stockholm"}}`},
+		} {
+			if a := o.as(brand, http.MethodPost, "/tmf-api/productCatalogManagement/v4/"+x[0], x[1]); a.status != http.StatusCreated {
+				t.Fatal(a)
+			}
+		}
+		line := o.sold(mobile.Prepaid)
+		o.paysIn(line, "8.91")
+		it := packFor(line)
+		it.ProductOffering.ID = "autumn-pack"
+		p := o.through(it)
+		if p.PaidFromBalance == nil || p.PaidFromBalance.Amount.String() != "8.91 EUR" || len(p.PaidFromBalance.Price) != 2 {
+			t.Errorf("paid %+v", p.PaidFromBalance)
+		}
+		if n := o.count("SELECT count(*) FROM billing_charge WHERE tenant = $1 AND product = $2", brand, p.ID); n != 0 {
+			t.Errorf("%d items are billed", n)
+		}
+		if n := o.count("SELECT count(*) FROM charging_entry WHERE tenant = $1 AND ref = $2 AND against = 'fee' AND amount = -8910000000", brand, p.ID); n != 1 {
+			t.Errorf("it was paid %d times", n)
+		}
+		ada := o.owner(o.tokenOf(brand, customer))
+		if got := ada.left(t); got["balance"] != "0" || got["5 GB more"] != "5000000000" {
+			t.Errorf("left: %v", got)
+		}
+	})
+}

@@ -16,7 +16,8 @@ import (
 )
 
 // A customer uses up what he has, reported by a 5G core: he is told of 50, 80 and 100 %
-// of it, each once, and in the next cycle again.
+// of it by mail, through a mail server of another house, each once, and in the next cycle
+// again.
 func TestThresholdsReachTheCustomerOnceACycle(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
@@ -32,6 +33,8 @@ func thresholds(t *testing.T, engine store.Dialect) {
 	c := config(t, engine)
 	c.Clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	c.Faces = app.Faces{Nchf: &app.NchfFace{Listen: "127.0.0.1:0"}}
+	post := takesMail(t)
+	c.Messages = post.relay()
 	o := start(t, c, e)
 	o.seed(e.CTRL(), e.VTY(), stock)
 	o.offersSurf()
@@ -63,12 +66,14 @@ func thresholds(t *testing.T, engine store.Dialect) {
 	uses(smf, "first", allowance*51/100, allowance*20/100, allowance*9/100, allowance*25/100)
 	uses(smf, "second", 100_000) // there is nothing left to tell of
 	o.heard("in the first cycle", map[string]int{"allowanceUsed 50 %": 1, "allowanceUsed 80 %": 1, "allowanceGone": 1})
+	post.took(o, "of the first cycle", "ada@example.com", map[string]int{"50 % of 8 MB used": 1, "80 % of 8 MB used": 1, "8 MB is used up": 1})
 	// The 5G core and its face stay behind: they go by the clock of this machine.
 	ahead.Add(int64(32 * 24 * time.Hour))
 	next := o.owner(o.tokenOf(brand, customer))
 	o.await("the next cycle", func() bool { return next.left(t)["8 MB"] == fmt.Sprint(allowance) })
 	uses(o.Charging.Engine, "third", allowance*51/100, allowance*20/100)
 	o.heard("in the second cycle", map[string]int{"allowanceUsed 50 %": 2, "allowanceUsed 80 %": 1, "allowanceGone": 1})
+	post.took(o, "of both cycles", "ada@example.com", map[string]int{"50 % of 8 MB used": 2, "80 % of 8 MB used": 1, "8 MB is used up": 1})
 }
 
 // heard compares the messages to customers of allowances, counted by notice and part.
