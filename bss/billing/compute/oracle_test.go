@@ -409,7 +409,6 @@ func (o *oracle) undivided(it *compute.Item, k, from, to int, price, rest int64)
 // by stretch of one state.
 func (o *oracle) divide(it *compute.Item, k int, out []sliceOf, price, rest int64) {
 	a, b := o.tick(it, boundary(it.Cycle, k)), o.tick(it, boundary(it.Cycle, k+1))
-	b = max(b, a+1)
 	at := []int64{a, b, o.tickAt(it, it.Span.From)}
 	if !it.Span.To.IsZero() {
 		at = append(at, o.tickAt(it, it.Span.To))

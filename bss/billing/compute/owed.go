@@ -228,7 +228,6 @@ func (e *engine) service(o *owed, k int) (service, error) {
 	}
 	p.part = own
 	p.ticks = span{e.mark(o.rule, full.From), e.mark(o.rule, full.To)}
-	p.ticks.to = max(p.ticks.to, p.ticks.from+1) // a day that a move of zone has swallowed
 	return p, nil
 }
 
