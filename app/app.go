@@ -27,6 +27,7 @@ import (
 	"tandem/bss/ledger"
 	"tandem/bss/order"
 	"tandem/bss/party"
+	"tandem/bss/receivable"
 	"tandem/bss/subscription"
 	"tandem/edge/credit"
 	"tandem/edge/diameter"
@@ -112,7 +113,7 @@ type App struct {
 func Kinds() []tmf.Mounted {
 	var out []tmf.Mounted
 	for _, room := range [][]tmf.Mounted{
-		party.Kinds(), catalog.Kinds(), subscription.Kinds(), order.Kinds(), billing.Kinds(), charging.Kinds(), communication.Kinds(),
+		party.Kinds(), catalog.Kinds(), subscription.Kinds(), order.Kinds(), billing.Kinds(), receivable.Kinds(), charging.Kinds(), communication.Kinds(),
 		spec.Kinds(), inventory.Kinds(), activation.Kinds(), fulfilment.Kinds(),
 	} {
 		out = append(out, room...)
@@ -127,7 +128,7 @@ var transfers = []*transfer.Jobs{catalog.Jobs, spec.ServiceJobs, spec.ResourceJo
 func Schemas() []store.Schema {
 	out := []store.Schema{tmf.Schema(), outbox.Schema(), work.Schema(), access.Schema()}
 	for _, room := range [][]store.Schema{
-		subscription.Schemas, order.Schemas, ledger.Schemas, billing.Schemas, charging.Schemas, communication.Schemas,
+		subscription.Schemas, order.Schemas, ledger.Schemas, billing.Schemas, receivable.Schemas, charging.Schemas, communication.Schemas,
 		spec.Schemas, inventory.Schemas, activation.Schemas, aaa.Schemas, kea.Schemas, fulfilment.Schemas, selfcare.Schemas,
 	} {
 		out = append(out, room...)
@@ -213,6 +214,7 @@ func (a *App) build(ctx context.Context) (err error) {
 		Make(driver.RADIUSUser, broadband.Passwords(derived(key, "broadband: passwords of logins")))
 	order.Handle(a.Runner, a.DB)
 	billing.Handle(a.Runner, a.DB)
+	receivable.Handle(a.Runner, a.DB)
 	inventory.Handle(a.Runner, a.DB)
 	delivery, err := communication.NewDelivery(a.DB, a.Messages)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"tandem/bss/charging"
 	"tandem/bss/communication"
 	"tandem/bss/order"
+	"tandem/bss/receivable"
 	"tandem/bss/subscription"
 	"tandem/kit/outbox"
 )
@@ -44,6 +45,11 @@ func score(b *outbox.Bus, c *charging.Room) {
 
 	// What charging could not give is not to run.
 	outbox.On(b, "option", order.OptionRefused)
+
+	// What was billed is owed; what was barred for debt is barred when the network says so.
+	outbox.On(b, "receivable", receivable.Posted)
+	outbox.On(b, "receivable", receivable.Barred)
+	outbox.On(b, "receivable", receivable.Unbarred)
 
 	// The customer hears of it.
 	outbox.On(b, "communication", communication.Welcome)

@@ -13,6 +13,12 @@ const (
 	allowanceEnds = "allowanceEnds" // soon, with something left
 	limitNear     = "limitNear"     // of spending, or of units
 	limitReached  = "limitReached"
+
+	reminder      = "reminder" // of a bill that is overdue
+	lastReminder  = "lastReminder"
+	barredForDebt = "barredForDebt"
+	disconnected  = "disconnected"
+	handedOver    = "handedOver"
 )
 
 // fields are the values each notice brings. product is what the customer bought,
@@ -31,6 +37,12 @@ var fields = map[string][]string{
 	allowanceEnds: {"customer", "product", "number", "name", "percent", "date"},
 	limitNear:     {"customer", "product", "number", "name", "percent", "date"},
 	limitReached:  {"customer", "product", "number", "name", "percent", "date"},
+
+	reminder:      {"customer", "bill", "amount", "due", "date"},
+	lastReminder:  {"customer", "bill", "amount", "due", "date"},
+	barredForDebt: {"customer", "bill", "amount", "due", "date"},
+	disconnected:  {"customer", "bill", "amount", "due", "date"},
+	handedOver:    {"customer", "bill", "amount", "due", "date"},
 }
 
 // builtin are the words used as long as the operator has no own ones: by notice
@@ -55,6 +67,26 @@ var builtin = map[string]map[string]words{
 	orderFailed: {
 		"en": {"Your order {{.order}} could not be completed", "Dear {{.customer}},\n\nwe are sorry: your order {{.order}} could not be completed. Nothing is charged for what you did not get; our staff will take care of it.\n\nKind regards\n"},
 		"de": {"Ihr Auftrag {{.order}} konnte nicht ausgeführt werden", "Guten Tag {{.customer}},\n\nleider konnten wir Ihren Auftrag {{.order}} nicht vollständig ausführen. Was Sie nicht erhalten haben, wird nicht berechnet; wir kümmern uns darum.\n\nMit freundlichen Grüßen\n"},
+	},
+	reminder: {
+		"en": {"Bill {{.bill}} is overdue", "Dear {{.customer}},\n\nbill {{.bill}} was due on {{.due}}. {{.amount}} are open. If you have paid meanwhile, please ignore this letter.\n\nKind regards\n"},
+		"de": {"Rechnung {{.bill}} ist überfällig", "Guten Tag {{.customer}},\n\ndie Rechnung {{.bill}} war am {{.due}} fällig. Offen sind {{.amount}}. Haben Sie inzwischen gezahlt, betrachten Sie dieses Schreiben als gegenstandslos.\n\nMit freundlichen Grüßen\n"},
+	},
+	lastReminder: {
+		"en": {"Last reminder: bill {{.bill}}", "Dear {{.customer}},\n\nbill {{.bill}} was due on {{.due}}, and {{.amount}} are still open. If they are not paid within a week, we have to suspend your lines. Please call us if you cannot pay now: there is a way.\n\nKind regards\n"},
+		"de": {"Letzte Mahnung: Rechnung {{.bill}}", "Guten Tag {{.customer}},\n\ndie Rechnung {{.bill}} war am {{.due}} fällig, und {{.amount}} sind noch offen. Wird der Betrag nicht binnen einer Woche gezahlt, müssen wir Ihre Anschlüsse sperren. Bitte rufen Sie uns an, wenn Sie jetzt nicht zahlen können: Es gibt einen Weg.\n\nMit freundlichen Grüßen\n"},
+	},
+	barredForDebt: {
+		"en": {"Your lines are suspended", "Dear {{.customer}},\n\n{{.amount}} are overdue since {{.due}}, so we have suspended your lines. They work again as soon as the amount is paid.\n\nKind regards\n"},
+		"de": {"Ihre Anschlüsse sind gesperrt", "Guten Tag {{.customer}},\n\n{{.amount}} sind seit {{.due}} überfällig; deshalb haben wir Ihre Anschlüsse gesperrt. Sobald der Betrag gezahlt ist, sind sie wieder frei.\n\nMit freundlichen Grüßen\n"},
+	},
+	disconnected: {
+		"en": {"Your contract ends", "Dear {{.customer}},\n\n{{.amount}} are overdue since {{.due}}, so we end your contract.\n\nKind regards\n"},
+		"de": {"Ihr Vertrag endet", "Guten Tag {{.customer}},\n\n{{.amount}} sind seit {{.due}} überfällig; deshalb beenden wir Ihren Vertrag.\n\nMit freundlichen Grüßen\n"},
+	},
+	handedOver: {
+		"en": {"Your debt is handed over", "Dear {{.customer}},\n\n{{.amount}} are overdue since {{.due}}. We have handed the claim over to a collection agency.\n\nKind regards\n"},
+		"de": {"Ihre Forderung wird abgegeben", "Guten Tag {{.customer}},\n\n{{.amount}} sind seit {{.due}} überfällig. Wir haben die Forderung an ein Inkassobüro abgegeben.\n\nMit freundlichen Grüßen\n"},
 	},
 	allowanceUsed: {
 		"en": {"{{.percent}} % of {{.name}} used", "Dear {{.customer}},\n\nyou have used {{.percent}} % of {{.name}} of {{.product}}{{.number}}.\n\nKind regards\n"},

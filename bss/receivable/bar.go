@@ -1,0 +1,241 @@
+package receivable
+
+import (
+	"context"
+	"time"
+
+	"tandem/bss/billing"
+	"tandem/bss/order"
+	"tandem/bss/subscription"
+	"tandem/fact"
+	"tandem/kit/civil"
+	"tandem/kit/fault"
+	"tandem/kit/store"
+	"tandem/kit/tmf"
+	"tandem/kit/work"
+)
+
+// Jobs of the room.
+const (
+	barJob   = "receivable.bar" // the products of one account
+	endJob   = "receivable.end" // the same, for good
+	dunJob   = "receivable.dun" // all accounts of a tenant, daily
+	dunEvery = 24 * time.Hour
+)
+
+// States of a product that is barred for debt. The network has confirmed barred and lifted.
+const (
+	barring = "barring"
+	barred  = "barred"
+	lifting = "lifting"
+	lifted  = "lifted"
+)
+
+// Handle runs the room's jobs.
+func Handle(r *work.Runner, db *store.DB) {
+	for kind, ensure := range map[string]func(*store.Tx, string) (bool, error){barJob: enforce, endJob: disconnect} {
+		r.Handle(kind, work.Options{Concurrency: 8, Backoff: work.Exponential(time.Second, time.Minute), MaxAttempts: 50}, func(ctx context.Context, j *work.Job) error {
+			return db.Write(ctx, j.Scope(), func(tx *store.Tx) error { return ordered(tx, j, ensure) })
+		})
+	}
+	r.Handle(dunJob, work.Options{Concurrency: 2, Timeout: time.Hour}, func(ctx context.Context, j *work.Job) error {
+		return dunAll(ctx, db, j)
+	})
+}
+
+// ordered has the products of an account be as they are to be, and waits for what is
+// under way meanwhile.
+func ordered(tx *store.Tx, j *work.Job, ensure func(*store.Tx, string) (bool, error)) error {
+	waits, err := ensure(tx, j.Key)
+	if err != nil {
+		return err
+	}
+	if waits {
+		return work.Retry(time.Second, nil)
+	}
+	return j.Finish(tx)
+}
+
+// keepDunning begins the daily round of a tenant, if it is not begun.
+func keepDunning(tx *store.Tx) error {
+	state, _, err := work.StateOf(tx, dunJob, "daily")
+	if err != nil || state != "" {
+		return err
+	}
+	return work.Enqueue(tx, dunJob, "daily", nil, tx.Now())
+}
+
+// dunAll looks at every account that is overdue or stands on its ladder, each in a
+// transaction of its own: one that fails is told in the log of the job and tried the
+// next day, the others go on.
+func dunAll(ctx context.Context, db *store.DB, j *work.Job) error {
+	on := civil.DateOf(db.Now(), time.UTC)
+	var failed error
+	for after := ""; ; {
+		accounts, err := toDun(ctx, db, j.Scope(), on, after)
+		if err != nil {
+			return err
+		}
+		for _, a := range accounts {
+			if err := db.Write(ctx, j.Scope(), func(tx *store.Tx) error { return Dun(tx, a, on) }); err != nil {
+				failed = err
+			}
+			after = a
+		}
+		if len(accounts) < dunPage {
+			break
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	return db.Write(ctx, j.Scope(), func(tx *store.Tx) error {
+		if err := j.Finish(tx); err != nil {
+			return err
+		}
+		return work.Enqueue(tx, dunJob, "daily", nil, tx.Now().Add(dunEvery))
+	})
+}
+
+const dunPage = 500
+
+func toDun(ctx context.Context, db *store.DB, s store.Scope, on civil.Date, after string) (out []string, err error) {
+	err = db.Read(ctx, s, func(tx *store.Tx) error {
+		rows, err := tx.Query(`SELECT account FROM (
+			SELECT DISTINCT account FROM receivable_claim WHERE tenant = $1 AND open > 0 AND due < $2 AND account > $3
+			UNION SELECT account FROM receivable_dunning WHERE tenant = $1 AND (level > 0 OR barred = 1) AND account > $3) AS all_of_them
+			ORDER BY account LIMIT $4`, on.String(), after, int64(dunPage))
+		out, err = store.Collect(rows, err, store.Text)
+		return err
+	})
+	return out, err
+}
+
+// enforce orders what the standing of the account asks for: its products barred, or
+// those that were barred for debt unbarred. waits says that something is under way that
+// must end first.
+func enforce(tx *store.Tx, account string) (waits bool, err error) {
+	s, err := stand(tx, account)
+	if err != nil {
+		return false, err
+	}
+	products, err := s.targets(tx)
+	if err != nil {
+		return false, err
+	}
+	want, now, then := subscription.Active, subscription.Suspended, lifting
+	if s.barred {
+		want, now, then = subscription.Suspended, subscription.Active, barring
+	}
+	for _, p := range products {
+		if p.PendingChange != nil || p.Status == subscription.PendingActive {
+			waits = true
+			continue
+		}
+		if p.Status != now {
+			continue
+		}
+		placed, err := place(tx, account, p, order.Item{ID: "1", Action: order.Modify, Product: &order.Product{ID: p.ID, Status: want}})
+		if err != nil {
+			return false, err
+		}
+		if _, err := tx.Exec(`INSERT INTO receivable_bar (tenant, product, account, state, placed, at) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (tenant, product) DO UPDATE SET account = excluded.account, state = excluded.state, placed = excluded.placed, at = excluded.at, confirmed_at = NULL`,
+			p.ID, account, then, placed, store.Micros(tx.Now())); err != nil {
+			return false, err
+		}
+	}
+	return waits, nil
+}
+
+// targets are the products the standing is about: all lines billed on a barred account,
+// or those that were barred for debt.
+func (s *standing) targets(tx *store.Tx) ([]*subscription.Product, error) {
+	if s.barred {
+		return linesOf(tx, s.account)
+	}
+	rows, err := tx.Query("SELECT product FROM receivable_bar WHERE tenant = $1 AND account = $2 AND state IN ('barring', 'barred') ORDER BY product", s.account)
+	ids, err := store.Collect(rows, err, store.Text)
+	if err != nil {
+		return nil, err
+	}
+	var out []*subscription.Product
+	for _, id := range ids {
+		p, err := subscription.Get(tx, id)
+		if fault.Is(err, fault.NotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// linesOf are the products that are billed on an account and run in the network. An
+// option rests with its line.
+func linesOf(tx *store.Tx, account string) ([]*subscription.Product, error) {
+	items, err := billing.Items.Select(tx, tmf.Where{"billingAccount.id": account}, tmf.Page{Sort: "product.id", Limit: 10_000})
+	if err != nil {
+		return nil, err
+	}
+	var out []*subscription.Product
+	last := ""
+	for _, i := range items {
+		if i.State == billing.ItemEnded || i.Product.ID == last {
+			continue
+		}
+		last = i.Product.ID
+		p, err := subscription.Get(tx, last)
+		if err != nil {
+			return nil, err
+		}
+		if len(p.RealizingService) > 0 && len(p.ReliesOn()) == 0 {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// disconnect orders that the lines of an account end.
+func disconnect(tx *store.Tx, account string) (waits bool, err error) {
+	products, err := linesOf(tx, account)
+	if err != nil {
+		return false, err
+	}
+	for _, p := range products {
+		switch {
+		case p.Over() || p.Status == subscription.PendingTerminate:
+		case p.PendingChange != nil || p.Status == subscription.PendingActive:
+			waits = true
+		default:
+			if _, err := place(tx, account, p, order.Item{ID: "1", Action: order.Delete, Product: &order.Product{ID: p.ID}}); err != nil {
+				return false, err
+			}
+		}
+	}
+	return waits, nil
+}
+
+// place orders one thing of a product, and says by which order.
+func place(tx *store.Tx, account string, p *subscription.Product, item order.Item) (string, error) {
+	o := &order.ProductOrder{Description: "Dunning of account " + account, RelatedParty: p.RelatedParty, ProductOrderItem: []order.Item{item}}
+	err := order.Place(tx, o)
+	return o.ID, err
+}
+
+// Barred hears that the element refuses a product: what was ordered for debt is done.
+func Barred(tx *store.Tx, f fact.ProductSuspended) error {
+	return confirmed(tx, f.Product, barring, barred, f.At)
+}
+
+// Unbarred hears that the element serves a product again.
+func Unbarred(tx *store.Tx, f fact.ProductResumed) error {
+	return confirmed(tx, f.Product, lifting, lifted, f.At)
+}
+
+func confirmed(tx *store.Tx, product, from, to string, at time.Time) error {
+	_, err := tx.Exec("UPDATE receivable_bar SET state = $3, confirmed_at = $4 WHERE tenant = $1 AND product = $2 AND state = $5", product, to, store.Micros(at), from)
+	return err
+}

@@ -1,0 +1,29 @@
+// Package receivable owns what customers owe and what they pay: claims, payments,
+// which pays which, what is done about what is not paid (TMF676, TMF670).
+//
+//	BillsPosted ─> Posted ─> claim (open) ─────┐
+//	                                           ├─ allocation ─> claim open 0
+//	cash, bank, card, SEPA ─> Receive ─> payment (open) ─┘
+//	                                           │
+//	returned, charged back, given back: allocations undone, the claim open again
+//
+// Everything is in the books in the same transaction (bss/ledger): money received is
+// owed to the customer (unapplied) until it pays a claim. So the ledger's receivable
+// of an account is the sum of its open claims, and its unapplied the sum of its open
+// payments, at every instant; Audit proves it.
+//
+// Allocations are explicit rows. A wrong one is undone by a row with the amount
+// turned, never changed. The database refuses to pay more than is open.
+//
+// What is overdue climbs a ladder (ladder.go, dunning.go): a level a day at most, each
+// once in a cycle, none while it is paused or disputed. A bar is an order like any
+// other, down to the element, and is barred only when the element has said so; the
+// payment that settles the debt orders it lifted in its own transaction (bar.go).
+//
+//	Dun ─> receivable_dunning.barred ─> job: order.Place(suspended) ─> ProductSuspended ─> barred
+//	Receive ─> not barred ────────────> job: order.Place(active) ───> ProductResumed ──> lifted
+//
+// Hears BillsPosted, ProductSuspended, ProductResumed. Doors: [Receive], [Allocate], [Release], [Return], [GiveBack],
+// [WriteOff],
+// [Recover], [Charge], [Dun], [Pause], [Dispute], [Claims], [Ageing], [Audit].
+package receivable
