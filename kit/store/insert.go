@@ -8,8 +8,9 @@ import (
 
 // Insert writes a row like Queue. The text ends with the names of the columns, of
 // which the tenant is the first: "INSERT INTO t (tenant, id, n)"; args are the values
-// of the others. On PostgreSQL the rows of a table share a statement, if nothing but
-// further inserts stands between them.
+// of the others. The rows of a table share a statement, if nothing but further inserts
+// stands between them: what is wrong with one may come out at the next statement or the
+// commit.
 func (tx *Tx) Insert(into string, args ...any) {
 	tx.session.insert(into, tx.row(into, args))
 }
@@ -81,10 +82,6 @@ func insertText(into string, cols, rows int) string {
 	}
 	insertTexts.Store(k, b.String())
 	return b.String()
-}
-
-func (c *sqliteConn) insert(into string, args []any) {
-	c.queue(insertText(into, len(args), 1), args, -1)
 }
 
 // insert adds a row to the pending ones of its table. It may go before inserts into

@@ -22,6 +22,8 @@ const (
 type sqliteEngine struct {
 	db      *DB
 	writer  *sqliteConn
+	folder  *checkpointer
+	often   int64 // octets written after which the log is folded
 	readers chan *sqliteConn
 	queue   chan *writeRequest
 	stop    chan struct{}
@@ -61,6 +63,12 @@ func openSQLite(ctx context.Context, c Config, db *DB) (*sqliteEngine, error) {
 		}
 		e.readers <- r
 	}
+	e.often = max(pageSize, c.Checkpoint/foldings)
+	if e.folder, err = newCheckpointer(c.Path, c.Checkpoint/pageSize, func(err error) {
+		db.log.Warn("store: the log could not be folded into the file; trying again", "err", err)
+	}); err != nil {
+		return nil, err
+	}
 	go e.loop()
 	return e, nil
 }
@@ -96,6 +104,7 @@ func lockFolder(ctx context.Context, dir string) (*os.File, error) {
 func (e *sqliteEngine) close() {
 	close(e.stop)
 	<-e.stopped
+	e.folder.close()
 	for range cap(e.readers) {
 		r := <-e.readers
 		r.close()
@@ -235,10 +244,15 @@ func (e *sqliteEngine) oneByOne(batch []*writeRequest) ([]*writeRequest, error) 
 func (e *sqliteEngine) commit() error {
 	e.db.around(false)
 	_, err := e.writer.exec("COMMIT", nil)
-	if err == nil {
-		e.db.around(true)
+	if err != nil {
+		return err
 	}
-	return err
+	if e.writer.octets >= e.often {
+		e.writer.octets = 0
+		e.folder.fold()
+	}
+	e.db.around(true)
+	return nil
 }
 
 // rollback gives the batch up. Its error would say no more than the one that led
@@ -257,8 +271,9 @@ func (e *sqliteEngine) runOne(r *writeRequest) error {
 	tx := &Tx{db: e.db, session: e.writer, ctx: r.ctx, scope: r.scope, now: e.db.Now(), writes: true}
 	err := safely(r.fn, tx)
 	if err == nil {
-		err = e.writer.failed
+		err = e.writer.flush()
 	}
+	e.writer.dropRows()
 	r.hooks = tx.commit
 	return err
 }

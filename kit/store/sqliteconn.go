@@ -24,7 +24,15 @@ type sqliteConn struct {
 	conn   *sqlite.Conn
 	stmts  map[string]*sqliteStmt
 	failed error // first error of a queued statement in this transaction
+
+	waiting []waitingRows // to be written before any other statement
+	inserts map[insertKey]*insertion
+	octets  int64 // bound by what was written, and rowOctets for each statement and row
 }
+
+// rowOctets is about what a row adds to the write-ahead log beside its own octets: parts
+// of pages of its table and indexes.
+const rowOctets = 1024
 
 // sqliteStmt is a prepared statement. SQLite numbers $N by first appearance; args
 // says which argument each of its parameters is.
@@ -41,7 +49,7 @@ func connect(path string, pragmas ...string) (*sqliteConn, error) {
 	}
 	conn.SetBlockOnBusy()
 	conn.SetBusyTimeout(busyTimeout)
-	c := &sqliteConn{conn: conn, stmts: map[string]*sqliteStmt{}}
+	c := &sqliteConn{conn: conn, stmts: map[string]*sqliteStmt{}, inserts: map[insertKey]*insertion{}}
 	for _, p := range append(pragmas, "PRAGMA foreign_keys=1", "PRAGMA temp_store=2") {
 		rows, err := c.query(p, nil)
 		if err != nil {
@@ -61,6 +69,9 @@ func (c *sqliteConn) close() {
 	for _, s := range c.stmts {
 		_ = s.Finalize() // the connection is closed next, which ends them too
 	}
+	for _, s := range c.inserts {
+		_ = s.Finalize()
+	}
 	_ = c.conn.Close() // everything acknowledged is on disk already
 }
 
@@ -71,6 +82,17 @@ func (c *sqliteConn) prepare(text string) (*sqliteStmt, error) {
 		}
 		return s, nil
 	}
+	s, err := c.compile(text)
+	if err != nil {
+		return nil, err
+	}
+	c.makeRoom()
+	c.stmts[text] = s
+	return s, nil
+}
+
+// compile prepares a statement that nobody else has.
+func (c *sqliteConn) compile(text string) (*sqliteStmt, error) {
 	stmt, trailing, err := c.conn.PrepareTransient(text)
 	if err != nil {
 		return nil, fmt.Errorf("%w in %s", sqliteError(err), text)
@@ -86,8 +108,6 @@ func (c *sqliteConn) prepare(text string) (*sqliteStmt, error) {
 		}
 		s.args = append(s.args, n-1)
 	}
-	c.makeRoom()
-	c.stmts[text] = s
 	return s, nil
 }
 
@@ -112,29 +132,47 @@ func (s *sqliteStmt) bind(text string, args []any) error {
 			return fmt.Errorf("store: no argument for $%d in %s", n+1, text)
 		}
 		used = max(used, n+1)
-		switch v := args[n].(type) {
-		case nil:
-			s.BindNull(i + 1)
-		case string:
-			s.BindText(i+1, v)
-		case int64:
-			s.BindInt64(i+1, v)
-		case int:
-			s.BindInt64(i+1, int64(v))
-		case []byte:
-			s.BindBytes(i+1, v)
-		case bool:
-			s.BindBool(i+1, v)
-		default:
-			if err := s.bindOther(i+1, v); err != nil {
-				return fmt.Errorf("argument $%d in %s: %w", n+1, text, err)
-			}
+		if err := s.bindOne(i+1, args[n]); err != nil {
+			return fmt.Errorf("argument $%d in %s: %w", n+1, text, err)
 		}
 	}
 	if used < len(args) {
 		return fmt.Errorf("store: %d arguments, but only $%d is used in %s", len(args), used, text)
 	}
 	return nil
+}
+
+func (s *sqliteStmt) bindOne(i int, v any) error {
+	switch v := v.(type) {
+	case nil:
+		s.BindNull(i)
+	case string:
+		s.BindText(i, v)
+	case int64:
+		s.BindInt64(i, v)
+	case int:
+		s.BindInt64(i, int64(v))
+	case []byte:
+		s.BindBytes(i, v)
+	case bool:
+		s.BindBool(i, v)
+	default:
+		return s.bindOther(i, v)
+	}
+	return nil
+}
+
+// octetsOf is how many octets of text and blobs are among some values.
+func octetsOf(args []any) (n int64) {
+	for _, v := range args {
+		switch v := v.(type) {
+		case string:
+			n += int64(len(v))
+		case []byte:
+			n += int64(len(v))
+		}
+	}
+	return n
 }
 
 // bindOther binds named types and what knows its own column value.
@@ -162,6 +200,9 @@ func (s *sqliteStmt) bindOther(i int, v any) error {
 }
 
 func (c *sqliteConn) query(text string, args []any) (Rows, error) {
+	if len(c.waiting) > 0 {
+		c.writeRows()
+	}
 	if c.failed != nil {
 		return nil, c.failed
 	}
@@ -188,6 +229,7 @@ func (c *sqliteConn) exec(text string, args []any) (int64, error) {
 	if c.failed != nil && text != "ROLLBACK" {
 		return 0, c.failed
 	}
+	c.octets += rowOctets + octetsOf(args)
 	rows, err := c.query(text, args)
 	if err != nil {
 		return 0, err
@@ -216,6 +258,7 @@ func (c *sqliteConn) queueGet(dest *int64, text string, args []any) {
 	if c.failed != nil {
 		return
 	}
+	c.octets += rowOctets + octetsOf(args)
 	rows, err := c.query(text, args)
 	err = Row{rows, err}.Scan(dest)
 	if errors.Is(err, ErrNotFound) || err == nil && c.conn.Changes() != 1 {
@@ -224,7 +267,12 @@ func (c *sqliteConn) queueGet(dest *int64, text string, args []any) {
 	c.failed = err
 }
 
-func (c *sqliteConn) flush() error { return c.failed }
+func (c *sqliteConn) flush() error {
+	if len(c.waiting) > 0 {
+		c.writeRows()
+	}
+	return c.failed
+}
 
 // sqliteRows reads a statement that has made its first step.
 type sqliteRows struct {

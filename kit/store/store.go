@@ -15,9 +15,10 @@ type Config struct {
 	Path  string // SQLite file; its folder must exist
 	URL   string // postgres://...
 	Conns int    // PostgreSQL connections, or SQLite readers; 0: a default
-	// Checkpoint is how many octets of write-ahead log SQLite gathers before a commit
-	// folds them into the file, which that commit waits for; 0: 64 MB. Large rows that
-	// are only added gain nothing by waiting: for them less is as fast and steadier.
+	// Checkpoint is how large SQLite's write-ahead log becomes, in octets, about, before it
+	// is written from its beginning again; 0: 64 MB. It is folded into the file beside the
+	// writer, a sixteenth of that at a time. Pages that are changed again and again are
+	// folded less often if it is larger; large rows that are only added gain nothing by it.
 	Checkpoint int64
 	Clock      func() time.Time // tests freeze it; nil: time.Now
 	Log        *slog.Logger
