@@ -108,7 +108,7 @@ type Billed struct {
 	Index       int     // of the service period, by the item's Cycle
 	Net         int64   // minor units, as Line.Amount: with tax where the price includes it
 	Version     int     // one more than the highest Number of the lines: the next one is this
-	Revision    int64   // of the item when the lines were made
+	Revision    int64   // of the item when the lines were made; 0: the item is to be looked at again
 	TaxCategory string  // of the lines; empty: the category that the item has now
 	TaxRate     Percent // of the lines; Den 0: what the table says now
 	TaxIncluded bool    // of the lines
@@ -158,7 +158,7 @@ type Input struct {
 	// billed since that item began: sums with Before, and no Amount.
 	Usage []UsageSum
 	// Billed holds all of an item that has changed: whose Revision is higher than that of
-	// all its lines. Of another the last period is enough, with the highest Revision of all
+	// all its lines, or one of them has 0. Of another the last period is enough, with the highest Revision of all
 	// its periods. Where the account has a Discount or Commitment it holds all of all items;
 	// while none has changed the periods since the longest one that runs are enough. Any order.
 	Billed []Billed

@@ -218,6 +218,21 @@ func TestAnUnchangedItemIsOnlyLookedAtFromItsNextPeriod(t *testing.T) {
 	}
 }
 
+// A credit note may take a period back to be charged again.
+func TestAPeriodThatWasTakenBackIsChargedAgain(t *testing.T) {
+	in := account(2, plan("a", "31.00", "2026-01-01", ""))
+	in.Billed = kept(in, mustMake(t, in), "bill 2")
+	in.Billed = append(in.Billed, compute.Billed{Item: "a", Index: 1, Net: -3100, Version: 2, TaxCategory: "standard", TaxRate: compute.Percent{Num: 19, Den: 1}, Bill: "credit"})
+	b := mustMake(t, in)
+	if len(b.Lines) != 1 || b.Lines[0].Index != 1 || b.Lines[0].Amount != 3100 || b.Lines[0].Number != 2 {
+		t.Errorf("%+v", b.Lines)
+	}
+	in.Billed = append(in.Billed, kept(in, b, "bill 3")...)
+	if b = mustMake(t, in); len(b.Lines) != 0 {
+		t.Errorf("and again: %+v", b.Lines)
+	}
+}
+
 // The time of day at which something happened does not matter, nor the server's zone.
 func TestABillIsTheSameFromAnyZoneOfTheServer(t *testing.T) {
 	in := account(0, plan("a", "31.00", "2026-01-15", "2026-01-20"))

@@ -344,6 +344,9 @@ func (o *owed) unchanged() bool {
 	}
 	newest := o.past[0].Revision
 	for i := range o.past {
+		if o.past[i].Revision == 0 && o.Revision != 0 {
+			return false // a period was taken back, to be charged again
+		}
 		newest = max(newest, o.past[i].Revision)
 	}
 	return newest == o.Revision
