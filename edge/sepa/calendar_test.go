@@ -38,6 +38,20 @@ func TestEaster(t *testing.T) {
 	}
 }
 
+// Another way to the same Sunday, without a case for the exceptions (J. Meeus,
+// Astronomical Algorithms, chapter 8), for all years of the calendar.
+func TestEasterByAnotherWay(t *testing.T) {
+	for y := 1583; y <= 9999; y++ {
+		a, b, c := y%19, y/100, y%100
+		h := (19*a + b - b/4 - (b-(b+8)/25+1)/3 + 15) % 30
+		l := (32 + 2*(b%4) + 2*(c/4) - h - c%4) % 7
+		n := h + l - 7*((a+11*h+22*l)/451) + 114
+		if want := (civil.Date{Year: y, Month: time.Month(n / 31), Day: n%31 + 1}); Easter(y) != want {
+			t.Fatalf("Easter of %d is %v, not %v", y, want, Easter(y))
+		}
+	}
+}
+
 func TestClosingDaysOfBanks(t *testing.T) {
 	closed := map[int][]string{
 		2025: {"2025-01-01", "2025-04-18", "2025-04-21", "2025-05-01", "2025-12-25", "2025-12-26"},

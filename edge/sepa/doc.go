@@ -27,7 +27,7 @@
 // Check refuses one collection before it spoils a file. ReasonOf says what a reason
 // code means for the mandate and the debt; Scheme.RefundUntil how long the debtor may
 // ask for the money back. StatusReport.About and Statement.Follows see what is missing
-// between files.
+// between files; Unpack opens the archives that they come in.
 //
 // # What is covered
 //
