@@ -72,7 +72,7 @@ func Gather(tx *store.Tx, accounts []string, upto civil.Date) (out []Gathered, e
 		g.rows[i].Account = id
 		g.of[id] = &g.rows[i]
 	}
-	for _, step := range []func() error{func() error { return g.payers(accounts) }, g.terms, g.parties, g.items, g.billed, g.usage, g.corrected, g.finish} {
+	for _, step := range []func() error{func() error { return g.payers(accounts) }, g.terms, g.parties, g.items, g.corrected, g.billed, g.usage, g.finish} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -386,6 +386,9 @@ func (p *gathering) wantsAll(known map[string][]billedRow) (out []string) {
 	for _, it := range p.docs {
 		fresh := true
 		for _, b := range known[it.ID] {
+			if p.paper.Replaces != nil {
+				break // any of its periods may have been credited, to be charged again
+			}
 			fresh = fresh && b.Revision != it.revision
 		}
 		sort := sortOf(it.BillableItem)
