@@ -284,7 +284,10 @@ func (f *Feed) open(body *os.File) (cdr.Reader, error) {
 // sort sorts the keys and finds the records that come twice in the file itself.
 func (s *survey) sort() {
 	slices.SortFunc(s.keys, func(a, b recordKey) int {
-		return cmp.Or(cmp.Compare(a.identity, b.identity), cmp.Compare(a.position, b.position))
+		if a.identity != b.identity {
+			return cmp.Compare(a.identity, b.identity)
+		}
+		return cmp.Compare(a.position, b.position)
 	})
 	s.not = map[int64]bool{}
 	for i := 1; i < len(s.keys); i++ {
@@ -451,6 +454,7 @@ func (m *Mediator) meetOthers(ctx context.Context, f *Feed, s *survey, number in
 // finish writes that a file is taken, and which sequence numbers before it are not
 // there.
 func (m *Mediator) finish(ctx context.Context, f *Feed, out *File) error {
+	m.room.fileTaken()
 	return m.write(ctx, f.Tenant, func(tx *store.Tx) error {
 		var err error
 		if out.Missing, err = missing(tx, out); err != nil {

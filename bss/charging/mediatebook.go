@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"tandem/bss/charging/core"
@@ -54,7 +55,10 @@ type postedAccount struct {
 // postedEntry is what its usage by file took from a bucket in one second.
 type postedEntry struct {
 	bucket uint32
-	entryRow
+	amount int64
+	shard  int
+	record uint64
+	at     int64
 }
 
 func (p *posted) account(number int64) *postedAccount {
@@ -100,7 +104,7 @@ func (p *posted) take(rec *core.Record, a *postedAccount, x *core.Posted) {
 	}
 	if i < 0 {
 		i = len(a.rows)
-		a.rows = append(a.rows, &postedRow{postedKey: k, first: x.At, last: x.At, page: make([]byte, 0, 4*len(x.Raw))})
+		a.rows = append(a.rows, &postedRow{postedKey: k, first: x.At, last: x.At, page: make([]byte, 0, 8*len(x.Raw))})
 		p.rows++
 	}
 	row := a.rows[i]
@@ -146,16 +150,39 @@ var errEnough = errors.New("charging: enough for one transaction")
 func (p *projected) size() int { return len(p.usage) + len(p.order) + p.posted.rows }
 
 const (
-	gatherRows = 1000                   // of records of files, from which on more are waited for
-	gatherTime = 500 * time.Millisecond // how long
+	gatherRows = 1000        // of records of files, from which on more are waited for
+	gatherTime = time.Second // how long at most
 )
 
-// gather waits a little while files are taken, so that a row is written of many
-// records of a subscriber and not of each.
+// gather waits while a file is taken, until it ends: then a row is written of all that
+// a subscriber has in it, and not of a record or two.
 func (r *Room) gather(ctx context.Context) {
-	if r.files >= gatherRows && r.rows < projectRows {
-		_ = pause(ctx, gatherTime) // who is stopped finds out himself
+	if r.files < gatherRows || r.rows >= projectRows {
+		return
 	}
+	late := time.NewTimer(gatherTime)
+	defer late.Stop()
+	for r.taken.upto.Load() <= r.upto.Load() {
+		select {
+		case <-r.taken.news:
+		case <-late.C:
+			return
+		case <-ctx.Done(): // who is stopped finds out himself
+			return
+		}
+	}
+}
+
+// taken is up to where the journal has files as a whole.
+type taken struct {
+	upto atomic.Int64
+	news chan struct{}
+}
+
+// fileTaken hears that all of a file is durable.
+func (r *Room) fileTaken() {
+	r.taken.upto.Store(r.Engine.Position())
+	nudge(r.taken.news)
 }
 
 // eachUsed makes a row of each record of a file, so that it is priced as it was: alone.

@@ -1,6 +1,7 @@
 package charging
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 
 const (
 	projectBytes = 8 << 20 // of the journal in one transaction
-	projectRows  = 20_000  // in one transaction, about: others write to the store as well
+	projectRows  = 32_000  // in one transaction, about: others write to the store as well
 	projectPoll  = 250 * time.Millisecond
 	projectPace  = 25 * time.Millisecond // from the beginning of a transaction to the next, unless
 	projectFull  = 256                   // so many batches wait
@@ -67,7 +68,7 @@ func (r *Room) pace(ctx context.Context, began time.Time) {
 type projected struct {
 	usage    []usageRow
 	entries  map[entryKey]*entryRow
-	order    []entryKey
+	order    []*entryRow // the entries as they came
 	subs     []subRow
 	buckets  []bucketRow
 	dropped  []bucketRow
@@ -100,6 +101,7 @@ type entryKey struct {
 }
 
 type entryRow struct {
+	entryKey
 	amount int64
 	shard  int
 	record uint64
@@ -146,8 +148,9 @@ func (r *Room) projectSome(ctx context.Context) (more bool, err error) {
 	after := r.cursors.low()
 	all := map[uint32]*projected{}
 	r.files, r.rows = 0, 0
+	whole := r.taken.upto.Load()
 	last, err := r.journal.Read(ctx, after, projectBytes, func(seq int64, b *journal.Batch) error {
-		if r.rows >= projectRows {
+		if r.rows >= projectRows || after < whole && whole < seq { // a file that is being taken waits for its end
 			return errEnough
 		}
 		return core.Scan(b.Blob, b.First, func(rec *core.Record, next func(*core.Move) bool) error {
@@ -347,9 +350,9 @@ func (p *projected) use(rec *core.Record, account int64, s *core.Session, cause 
 func (p *projected) entry(rec *core.Record, k entryKey, amount int64) {
 	e := p.entries[k]
 	if e == nil {
-		e = &entryRow{}
+		e = &entryRow{entryKey: k}
 		p.entries[k] = e
-		p.order = append(p.order, k)
+		p.order = append(p.order, e)
 	}
 	e.amount += amount
 	e.shard, e.record, e.at = rec.Shard, rec.N, rec.At
@@ -402,9 +405,11 @@ func (p *projected) write(tx *store.Tx, r *Room) error {
 			g.Total.Money, text(u.session.Called), int64(u.session.PLMN), u.firstAt, u.lastAt, u.shard, int64(u.record), u.at)
 	}
 	p.posted.write(tx)
-	for _, k := range p.order {
-		if e := p.entries[k]; e.amount != 0 {
-			tx.Insert(addEntry, k.account, int64(k.bucket), k.against, e.amount, k.ref, e.shard, int64(e.record), e.at)
+	// Those of an account stand together, so that their index is changed in few places.
+	slices.SortStableFunc(p.order, func(a, b *entryRow) int { return cmp.Compare(a.account, b.account) })
+	for _, e := range p.order {
+		if e.amount != 0 {
+			tx.Insert(addEntry, e.account, int64(e.bucket), e.against, e.amount, e.ref, e.shard, int64(e.record), e.at)
 		}
 	}
 	for i := range p.lost {
