@@ -2,7 +2,9 @@ package sepa
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -122,6 +124,33 @@ func TestAPaymentHasOneKeyForEver(t *testing.T) {
 	}
 }
 
+func TestKeysStayApart(t *testing.T) {
+	a, b := Key{"A", "B|C", "D", 1}, Key{"A|B", "C", "D", 1}
+	c := Key{"A", "B%7CC", "D", 1}
+	if a.String() == b.String() || a.String() == c.String() || b.String() == c.String() {
+		t.Errorf("%s, %s, %s", a, b, c)
+	}
+}
+
+// breaks is a connection that ends with an error.
+type breaks struct{ in io.Reader }
+
+func (b breaks) Read(p []byte) (int, error) {
+	n, err := b.in.Read(p)
+	if err == io.EOF {
+		err = errors.New("connection reset")
+	}
+	return n, err
+}
+
+func TestAFileThatCannotBeReadIsNotTaken(t *testing.T) {
+	whole := load(t, "statement.nl.xml")
+	f, err := ReadStatements(breaks{bytes.NewReader(whole[:len(whole)/2])}, Limits{})
+	if !fault.Is(err, fault.Unavailable) || len(f.Statements) != 0 {
+		t.Errorf("%v", err)
+	}
+}
+
 // A file that is cut anywhere gives nothing but a refusal.
 func TestAFileThatWasCutIsRefusedWhole(t *testing.T) {
 	for _, name := range []string{"statements.de.xml", "statement.nl.xml", "notice.at.xml", "status.part.xml"} {
@@ -159,6 +188,8 @@ func TestAStatementThatDoesNotAddUpIsRefused(t *testing.T) {
 		{"number of lines", "statements.de.xml", "<NbOfNtries>6<", "<NbOfNtries>5<", "summary"},
 		{"sum of credits", "statements.de.xml", "<Sum>195.99<", "<Sum>196.00<", "summary"},
 		{"no closing balance", "statements.de.xml", "<Cd>CLBD<", "<Cd>CLXX<", "balanceMissing"},
+		{"a long id", "statements.de.xml", "<Id>0352C5320261201221503<", "<Id>" + strings.Repeat("1", 36) + "<", "statementId"},
+		{"a long reference", "statements.de.xml", "<AcctSvcrRef>NONREF<", "<AcctSvcrRef>" + strings.Repeat("1", 36) + "<", "entryRef"},
 		{"credit or debit", "statements.de.xml", "<CdtDbtInd>DBIT</CdtDbtInd>\n        <Sts>", "<CdtDbtInd>XXXX</CdtDbtInd>\n        <Sts>", "indicator"},
 		{"currency of a line", "statements.de.xml", `Ccy="EUR">6.22`, `Ccy="USD">6.22`, "currency"},
 		{"no currency", "statements.de.xml", `Ccy="EUR">6.22`, `Ccy="XYZ">6.22`, "currency"},

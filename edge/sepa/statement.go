@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"tandem/kit/civil"
 	"tandem/kit/fault"
@@ -113,10 +114,13 @@ type Key struct {
 	Index     int    // of the detail in the line, from 1
 }
 
-// String is the key in one column.
+// String is the key in one column: less than 200 characters for what banks write.
 func (k Key) String() string {
-	return strings.Join([]string{k.Account, k.Statement, k.Entry, strconv.Itoa(k.Index)}, "|")
+	return plain.Replace(k.Account) + "|" + plain.Replace(k.Statement) + "|" + plain.Replace(k.Entry) + "|" + strconv.Itoa(k.Index)
 }
+
+// plain keeps the parts of a key apart whatever a bank writes into them.
+var plain = strings.NewReplacer("|", "%7C", "%", "%25")
 
 // Follows refuses a statement that does not begin where the one before it ended: one
 // between them is missing, or they came in the wrong order.
@@ -277,10 +281,10 @@ func (r *reader) account(n *node, s *Statement) error {
 
 // named checks the statement's identity, and gives every detail its key.
 func (r *reader) named(s *Statement) error {
-	if s.ID == "" {
-		return r.bad("statementId", "a statement has no id")
+	if s.ID == "" || tooLong(s.ID) || tooLong(s.Page) {
+		return r.bad("statementId", "a statement has no id, or one of more than %d characters: %.40q", longestRef, s.ID)
 	}
-	if s.Account == "" {
+	if s.Account == "" || tooLong(s.Account) {
 		return r.bad("statementAccount", "the statement %s does not say of which account it is", s.ID)
 	}
 	// The place of a line among those of the same reference is part of its name: banks
@@ -291,6 +295,9 @@ func (r *reader) named(s *Statement) error {
 		ref := e.Ref
 		if ref == "" {
 			ref = e.Bank
+		}
+		if tooLong(ref) {
+			return r.bad("entryRef", "a line of the statement %s has a reference of more than %d characters", s.ID, longestRef)
 		}
 		places[ref]++
 		// The day keeps keys apart where a bank begins its numbers anew every year.
@@ -305,6 +312,11 @@ func (r *reader) named(s *Statement) error {
 	}
 	return nil
 }
+
+// longestRef is the length of identifiers in ISO 20022 (Max35Text).
+const longestRef = 35
+
+func tooLong(ref string) bool { return utf8.RuneCountInString(ref) > longestRef }
 
 // checks are the sums that a statement announces.
 type checks struct {
