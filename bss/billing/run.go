@@ -103,12 +103,14 @@ func (r *BillRun) Working() bool {
 }
 
 const (
-	maxDemand     = 1000 // accounts a run can be asked for by name
-	cutOffAhead   = 1    // days: somewhere it is tomorrow already
-	maxReason     = 2000 // characters
-	runsUnderWay  = 8    // runs of a tenant that compute at once
-	accountsAPage = 500
+	maxDemand    = 1000 // accounts a run can be asked for by name
+	cutOffAhead  = 1    // days: somewhere it is tomorrow already
+	maxReason    = 2000 // characters
+	runsUnderWay = 8    // runs of a tenant that compute at once
 )
+
+// accountsAPage is a constant; tests make pages smaller.
+var accountsAPage = 500
 
 // postRun begins a run: its jobs do the rest.
 func postRun(tx *store.Tx, r *BillRun) error {
@@ -129,7 +131,7 @@ func postRun(tx *store.Tx, r *BillRun) error {
 	if err := alone(tx, r); err != nil {
 		return err
 	}
-	if _, err := DefaultEntity(tx); err != nil { // what reads cannot make it
+	if err := haveEntity(tx); err != nil {
 		return err
 	}
 	*r = BillRun{Entity: r.Entity, Description: r.Description, CutOff: r.CutOff, CycleSpecification: r.CycleSpecification, BillingAccount: r.BillingAccount,
@@ -141,6 +143,19 @@ func postRun(tx *store.Tx, r *BillRun) error {
 		return err
 	}
 	return work.Enqueue(tx, jobScope, r.ID, nil, time.Time{})
+}
+
+// haveEntity makes the tenant's first legal entity if there is none: the jobs of a run only
+// read it.
+func haveEntity(tx *store.Tx) error {
+	if _, err := DefaultEntity(tx); err != nil {
+		return err
+	}
+	err := tx.Flush()
+	if store.IsUnique(err, "billing_legal_entity") {
+		return fault.Clash("runUnderWay", "Somebody else is just starting the first bill run; try again")
+	}
+	return err
 }
 
 // checkScope refuses accounts and cycles that are not there.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,20 +25,21 @@ import (
 	"tandem/kit/tmf"
 	"tandem/kit/tmf/tmftest"
 	"tandem/kit/work"
+	"tandem/oss/inventory"
 )
 
 const runs = "/tandem-api/billing/v1/"
 
 var (
-	runKinds   = slices.Concat(party.Kinds(), catalog.Kinds(), subscription.Kinds(), charging.Kinds(), billing.Kinds())
-	runSchemas = slices.Concat([]store.Schema{outbox.Schema(), work.Schema(), access.Schema()}, subscription.Schemas, charging.Schemas, ledger.Schemas, billing.Schemas)
+	runKinds   = slices.Concat(party.Kinds(), catalog.Kinds(), subscription.Kinds(), charging.Kinds(), billing.Kinds(), inventory.Kinds())
+	runSchemas = slices.Concat([]store.Schema{outbox.Schema(), work.Schema(), access.Schema()}, subscription.Schemas, charging.Schemas, ledger.Schemas, billing.Schemas, inventory.Schemas)
 	firstOfDec = time.Date(2026, 12, 1, 6, 0, 0, 0, time.UTC)
 )
 
 // office is a world with accounts to bill and a clock that stands still.
 type office struct {
 	*world
-	now    *time.Time
+	shift  *atomic.Int64 // by how much the clock was set on, in nanoseconds
 	runner *work.Runner
 }
 
@@ -49,22 +51,29 @@ func offices(t *testing.T, accounts int, f func(o *office)) {
 }
 
 func openOffice(t *testing.T, engine store.Dialect, accounts int) *office {
-	now, began := firstOfDec, time.Now()
+	shift, began := &atomic.Int64{}, time.Now()
 	c := storetest.Config(t, engine)
-	c.Clock = func() time.Time { return now.Add(time.Since(began)) } // jobs that are tried again wait by it
+	c.Clock = func() time.Time { return firstOfDec.Add(time.Since(began) + time.Duration(shift.Load())) } // jobs that are tried again wait by it
 	db := storetest.OpenConfig(t, c, append([]store.Schema{tmf.Schema()}, runSchemas...)...)
 	if err := tmf.Migrate(t.Context(), db, runKinds); err != nil {
 		t.Fatal(err)
 	}
-	o := &office{world: &world{t, db, tmftest.Serve(t, db, runKinds)}, now: &now}
+	o := &office{world: &world{t, db, tmftest.Serve(t, db, runKinds)}, shift: shift}
 	o.open(0, accounts)
-	o.runner = work.New(db, slog.New(slog.NewTextHandler(t.Output(), nil)), work.Config{})
-	billing.Handle(o.runner, db)
-	if err := o.runner.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(o.runner.Stop)
+	o.runner = o.node(db)
 	return o
+}
+
+// node runs the jobs of bill runs until the test ends.
+func (o *office) node(db *store.DB) *work.Runner {
+	o.Helper()
+	r := work.New(db, slog.New(slog.NewTextHandler(o.Output(), nil)), work.Config{})
+	billing.Handle(r, db)
+	if err := r.Start(o.Context()); err != nil {
+		o.Fatal(err)
+	}
+	o.Cleanup(r.Stop)
+	return r
 }
 
 func accountID(n int) string { return fmt.Sprintf("account-%06d", n) }
@@ -73,6 +82,9 @@ func accountID(n int) string { return fmt.Sprintf("account-%06d", n) }
 func (o *office) open(from, to int) {
 	o.Helper()
 	o.must(func(tx *store.Tx) error {
+		if _, err := billing.DefaultEntity(tx); err != nil {
+			return err
+		}
 		for n := from; n < to; n++ {
 			p := &party.Individual{GivenName: "Änne", FamilyName: fmt.Sprintf("Groß %d", n)}
 			p.ID = fmt.Sprintf("person-%06d", n)
@@ -150,8 +162,21 @@ func (o *office) run(body string) *billing.BillRun {
 	if err != nil {
 		o.Fatal(err)
 	}
-	o.idle()
-	return o.get(r.ID)
+	return o.settled(r.ID)
+}
+
+// settled waits until no job of a run is under way, also one that is tried again.
+func (o *office) settled(id string) *billing.BillRun {
+	o.Helper()
+	for late := time.Now().Add(time.Minute); ; {
+		o.idle()
+		if r := o.get(id); !r.Working() {
+			return r
+		}
+		if time.Now().After(late) {
+			o.Fatalf("the run %s does not come to an end", id)
+		}
+	}
 }
 
 func (o *office) get(id string) (r *billing.BillRun) {
@@ -192,8 +217,7 @@ func (o *office) postRun(id string) *billing.BillRun {
 	if err := o.move("user:bob", id, billing.RunPosted); err != nil {
 		o.Fatal(err)
 	}
-	o.idle()
-	return o.get(id)
+	return o.settled(id)
 }
 
 func (o *office) decide(decision, sort, id string) error {
