@@ -546,11 +546,11 @@ func (b *biller) takeEntries(rows store.Rows, err error, period int64) error {
 
 // close makes totals of the sums, in an order that does not depend on that of the rows.
 func (b *biller) close() error {
+	tax := map[string]string{} // by wallet
+	for _, w := range b.of {
+		tax[w.ID] = w.tax
+	}
 	for i, sums := range b.sums {
-		tax := map[string]string{}
-		for _, w := range b.of {
-			tax[w.ID] = w.tax
-		}
 		for k, s := range sums {
 			amount, err := s.money.Rate()
 			if err != nil {
