@@ -168,7 +168,7 @@ func TestAskTellsWhatBecameOfAnUnknownAttempt(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			a, ctx := setup(t, 300*time.Millisecond), t.Context()
+			a, ctx := setup(t, time.Second), t.Context()
 			p := a.payment("attempt-1", 1234, cardtest.Behaviour{})
 			a.Break(tt.fault)
 			if r, err := a.Charge(ctx, p); !card.Unknown(err) || card.Transient(err) {
@@ -195,7 +195,7 @@ func TestAskTellsWhatBecameOfAnUnknownAttempt(t *testing.T) {
 // takes the money when it comes. Cancel ends that.
 func TestAnAttemptThatWasCancelledNeverTakesMoney(t *testing.T) {
 	for _, cancel := range []bool{true, false} {
-		a, ctx := setup(t, 300*time.Millisecond), t.Context()
+		a, ctx := setup(t, time.Second), t.Context()
 		p := a.payment("attempt-1", 1234, cardtest.Behaviour{})
 		a.Break(cardtest.Hold)
 		if _, err := a.Charge(ctx, p); !card.Unknown(err) {

@@ -112,7 +112,7 @@ func TestASlowAnswerIsGivenUp(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	c, err := card.NewClient(card.Config{URL: server.URL, Key: "key", Webhooks: []card.Secret{"0123456789abcdef"}, Timeout: 100 * time.Millisecond})
+	c, err := card.NewClient(card.Config{URL: server.URL, Key: "key", Webhooks: []card.Secret{"0123456789abcdef"}, Timeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
