@@ -385,3 +385,19 @@ func TestPasswords(t *testing.T) {
 		t.Errorf("%q", one)
 	}
 }
+
+// A Class is what a gateway sends: whatever it is, it is ours or not, and what is ours is told again as it was.
+func FuzzClass(f *testing.F) {
+	f.Add("tandem1 full 100.64.0.1 abcdef012345 2s/1k")
+	f.Add("tandem1 slow - abcdef012345")
+	f.Add("tandem1    ")
+	f.Fuzz(func(t *testing.T, class string) {
+		got, ours := toldIn(class)
+		if !ours && (got != told{} || elsewhere(class) != "") {
+			t.Fatalf("%+v of %q", got, class)
+		}
+		if again, _ := toldIn(elsewhere(class)); ours && (again.level != unheard || again.address != got.address) {
+			t.Fatalf("%q elsewhere: %+v", class, again)
+		}
+	})
+}

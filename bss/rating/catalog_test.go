@@ -170,3 +170,34 @@ func TestFromCatalogNothing(t *testing.T) {
 		t.Errorf("%+v, %+v, %v", plan, allowances, err)
 	}
 }
+
+// FuzzFromCatalog: no extension of an offering or a price makes reading it panic; what is read compiles, or is refused in words.
+func FuzzFromCatalog(f *testing.F) {
+	f.Add([]byte(`{"tandem:rating":{"zone":"UTC","networks":[{"name":"home","codes":["24001"]}]}}`), []byte(`{"tandem:rating":{"match":{"service":"data"},"class":"data","price":{"block":{"first":60,"step":1}}}}`),
+		[]byte(`{"tandem:rating":{"classes":["data"],"rollover":{"percent":50},"fairUse":{"counter":"data","units":5,"status":"slow"},"within":"abroad","ahead":"P2D"}}`), "GB", "20")
+	f.Add([]byte(`{"tandem:rating":{}}`), []byte(`{"tandem:rating":{"price":{"formula":"min(units, 3)"}}}`), []byte(`{"tandem:rating":null}`), "min", "1e3")
+	f.Fuzz(func(t *testing.T, offering, usage, allowance []byte, unit, amount string) {
+		o := &catalog.ProductOffering{Name: "o"}
+		o.Extra = offering
+		eur, err := money.ParseCurrency("EUR")
+		if err != nil {
+			t.Fatal(err)
+		}
+		price := money.Rate{Currency: eur, Nano: 1e9}
+		u := &catalog.ProductOfferingPrice{Name: "u", PriceType: "usage", Price: &price, UnitOfMeasure: &tmf.Quantity{Amount: jsontext.Value(amount), Units: unit}}
+		a := &catalog.ProductOfferingPrice{Name: "a", PriceType: "allowance", RecurringChargePeriodType: "month", UnitOfMeasure: u.UnitOfMeasure}
+		u.Extra, a.Extra = usage, allowance
+		plan, given, err := FromCatalog(o, []*catalog.ProductOfferingPrice{u, a})
+		if err != nil {
+			return
+		}
+		for i := range given {
+			if given[i].Amount == 0 || given[i].Amount > MaxUnits {
+				t.Fatalf("%+v is given", given[i])
+			}
+		}
+		if len(plan.Rules) > 0 {
+			_, _ = Compile(plan) // refuses, or not: FuzzCompile looks at it
+		}
+	})
+}

@@ -1,8 +1,16 @@
 package nchf
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
+	"io"
+	"net"
+	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"tandem/edge/credit"
@@ -79,6 +87,106 @@ func FuzzHeaders(f *testing.F) {
 		}
 		if size != d.size || size > d.max {
 			t.Fatalf("the table has %d octets, counts %d, may have %d", size, d.size, d.max)
+		}
+	})
+}
+
+// FuzzAnswer feeds answers to our own client: what it makes of them is an answer that we could have given.
+func FuzzAnswer(f *testing.F) {
+	f.Add(200, []byte(`{"invocationSequenceNumber":1,"sessionFailover":"FAILOVER_SUPPORTED","invocationResult":{"failureHandling":"CONTINUE"},"multipleUnitInformation":[{"ratingGroup":10,
+		"resultCode":"SUCCESS","grantedUnit":{"totalVolume":9007199254740993,"time":60},"validityTime":60,"finalUnitIndication":{"finalUnitAction":"REDIRECT","redirectServer":{"redirectAddressType":"URL","redirectServerAddress":"https://x"}}}]}`))
+	f.Add(404, []byte(`{"status":404,"cause":"USER_UNKNOWN","title":"\u00e4","invalidParams":[{"param":"x"}]}`))
+	f.Add(204, []byte(" "))
+	var s scanner
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		var a credit.Answer
+		if err := readAnswer(&s, status, body, &a); err != nil || status/100 != 2 {
+			return
+		}
+		if len(bytes.TrimSpace(body)) > 0 && !json.Valid(body) {
+			t.Fatalf("accepted, and no JSON: %q", body)
+		}
+		if out := appendResponse(nil, &reading{q: &credit.Request{}}, &a); !json.Valid(out) {
+			t.Fatalf("answered with %q", out)
+		}
+	})
+}
+
+// FuzzToken: no token is taken that was not signed, whatever it says of itself.
+func FuzzToken(f *testing.F) {
+	public, private, err := ed25519.GenerateKey(bytes.NewReader(make([]byte, 32)))
+	if err != nil {
+		f.Fatal(err)
+	}
+	s := signer{"EdDSA", published(f, public), func(text []byte) []byte { return ed25519.Sign(private, text) }}
+	tokens, err := NewTokens(TokenConfig{Keys: s.pem, Clock: func() time.Time { return time.Unix(1790000050, 0) }})
+	if err != nil {
+		f.Fatal(err)
+	}
+	good := s.token(s.alg, goodClaims)
+	if err := tokens.Verify(good, ScopeCharging); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(s.token("none", goodClaims))
+	f.Add("a.b.c")
+	f.Add(base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256"}`)) + good[strings.Index(good, "."):])
+	f.Fuzz(func(t *testing.T, token string) {
+		if err := tokens.Verify(token, ScopeCharging); err != nil {
+			return
+		}
+		text, signature, _ := strings.Cut(token[strings.Index(token, ".")+1:], ".")
+		text = token[:strings.Index(token, ".")+1] + text
+		if raw, err := base64.RawURLEncoding.DecodeString(signature); err != nil || !ed25519.Verify(public, []byte(text), raw) {
+			t.Fatalf("taken: %q", token)
+		}
+	})
+}
+
+// FuzzFrames sends octets behind a right beginning of HTTP/2: the server ends the connection, sooner or later, and serves the next one.
+func FuzzFrames(f *testing.F) {
+	h := serve(f, Config{}, null{})
+	begin := append([]byte(preface), appendHead(nil, 0, frameSettings, 0, 0)...)
+	f.Add(appendHead(nil, 0, frameSettings, flagAck, 0))
+	f.Add(append(appendHead(nil, 4, frameReset, 0, 1), 0, 0, 0, 8))
+	f.Add(append(appendHead(nil, 3, 1, 5, 1), 0x82, 0x86, 0x84))
+	f.Add(appendWindow(appendSetting(appendHead(nil, 6, frameSettings, 0, 0), 4, 1<<31-1), 0, 1<<31-1))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := net.Dial("tcp", h.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := c.Write(append(begin[:len(begin):len(begin)], b...)); err == nil {
+			c.(*net.TCPConn).CloseWrite()
+		}
+		if _, err := io.Copy(io.Discard, c); err != nil {
+			if late, ok := err.(net.Error); ok && late.Timeout() {
+				t.Fatal("the connection does not end")
+			}
+		}
+	})
+}
+
+// FuzzSpending feeds subscriptions of spending limits: each is answered, and what is taken names a subscriber and a place.
+func FuzzSpending(f *testing.F) {
+	f.Add([]byte(`{"supi":"imsi-001010000000001","notifUri":"http://pcf.example/n28","policyCounterIds":["data"],"expiry":"2099-01-01T00:00:00Z"}`))
+	f.Add([]byte(`{"gpsi":"msisdn-49","notifUri":"x","notifId":"\ud800","expiry":"soon"}`))
+	s, err := New(Config{Key: testKey, Spending: &Spending{counters{"data": {Current: "full"}}, folder(f.TempDir())}}, null{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r := httptest.NewRequest("POST", spendingPath, bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		sub, in, ok := s.readContext(w, r, Subscription{})
+		if ok != (in != nil) || ok && (sub.Notify == "" || sub.SUPI+sub.GPSI == "") || !ok && (w.Code < 400 || !json.Valid(w.Body.Bytes())) {
+			t.Fatalf("%t %+v: %d %q", ok, sub, w.Code, w.Body)
+		}
+		if ok {
+			sub.Subscribers()
 		}
 	})
 }

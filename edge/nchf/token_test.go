@@ -33,7 +33,7 @@ func (s signer) token(alg, claims string) string {
 	return text + "." + encode(s.sign([]byte(text)))
 }
 
-func published(t *testing.T, key crypto.PublicKey) []byte {
+func published(t testing.TB, key crypto.PublicKey) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {

@@ -485,3 +485,40 @@ func FuzzEAP(f *testing.F) {
 		}
 	})
 }
+
+// A way back comes out of the journal: whatever it is, what is read of it lies within.
+func FuzzWayBack(f *testing.F) {
+	f.Add([]byte{4, 10, 0, 0, 1, 1, 3, 'u', 25, 4, 'a', 'b'})
+	f.Add([]byte{16, 0})
+	f.Add([]byte{4, 10, 0, 0, 1, 25, 2})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		to, attributes, class, ok := parseBack(b)
+		if ok && (!to.IsValid() || 1+int(b[0])+len(attributes)+len(class) > len(b)) {
+			t.Fatalf("%v %x %x", to, attributes, class)
+		}
+		if !ok && UserOf(b)+ClassOf(b) != "" {
+			t.Fatalf("%q %q of what is no way back", UserOf(b), ClassOf(b))
+		}
+	})
+}
+
+// A way back names the session by what its gateway sent, and has the Class beside it: a CoA-Request does not repeat that as a name.
+func TestAWayBackHasTheClass(t *testing.T) {
+	p := AppendHead(nil, AccountingRequest, 1)
+	p = AppendBytes(p, Class, "told")
+	p = AppendBytes(p, UserName, "u")
+	p = AppendBytes(p, NASIdentifier, "bng-1")
+	setLength(p)
+	x := newExchange(&port{})
+	x.in.peer, x.packet = netip.MustParseAddrPort("10.0.0.1:1000"), Packet(p)
+	back := x.wayBack()
+	to, names, _, ok := parseBack(back)
+	want := AppendBytes(AppendBytes(nil, UserName, "u"), NASIdentifier, "bng-1")
+	if !ok || to.String() != "10.0.0.1" || !bytes.Equal(names, want) || ClassOf(back) != "told" || UserOf(back) != "u" {
+		t.Errorf("%v %x, class %q of %q", to, names, ClassOf(back), UserOf(back))
+	}
+	old := append([]byte{4, 10, 0, 0, 1}, want...) // of a session that was opened before there was one in it
+	if _, names, class, ok := parseBack(old); !ok || class != nil || !bytes.Equal(names, want) || ClassOf(old) != "" {
+		t.Errorf("%x %x", names, class)
+	}
+}
