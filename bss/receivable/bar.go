@@ -89,12 +89,7 @@ func dunAll(ctx context.Context, db *store.DB, j *work.Job) error {
 	if failed != nil {
 		return failed
 	}
-	return db.Write(ctx, j.Scope(), func(tx *store.Tx) error {
-		if err := j.Finish(tx); err != nil {
-			return err
-		}
-		return work.Enqueue(tx, dunJob, "daily", nil, tx.Now().Add(dunEvery))
-	})
+	return work.Retry(dunEvery, nil) // tomorrow
 }
 
 const dunPage = 500
