@@ -75,6 +75,8 @@ func TestMoneyIsTakenAndGivenBack(t *testing.T) {
 	if r.Amount != p.Amount || r.Card.Last4 != "4242" || r.Kind != card.KindPayment {
 		t.Errorf("%+v", r)
 	}
+	same, err := a.Cancel(ctx, "attempt-1") // too late: it says so
+	status(t, same, err, card.Succeeded)
 	back, err := a.Refund(ctx, card.Refund{Attempt: "refund-01", Payment: r.Payment, Amount: euro(990)})
 	status(t, back, err, card.Succeeded)
 	if got := a.Taken("EUR"); got != 4000 {

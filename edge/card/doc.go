@@ -39,8 +39,9 @@
 //	 "decline":{"code","message"},"redirectUrl","card":{"brand","last4","expires"}}
 //
 // status is succeeded, authorised, declined, pending, requires_action, cancelled, and
-// for GET only absent: the gateway never saw the attempt. revision grows with each
-// change of the attempt, so that late news are known to be late. Other answers:
+// for GET only absent: the gateway never saw the attempt. Cancelling one that it never
+// saw answers cancelled, without kind and amount, and bars it for ever. revision grows
+// with each change of the attempt, so that late news are known to be late. Other answers:
 //
 //	400 404 422  the request is wrong, no money moved     {"error":{"code","message"}}
 //	401 403      the key is wrong, no money moved
@@ -48,7 +49,9 @@
 //	429          too many requests, no money moved        later, Retry-After
 //	5xx, none    anything may have happened               ask
 //
-// A webhook is a POST of {"id","type","created","attempt":{...},"dispute":{...}} with
-// Gateway-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.body">. It comes at
-// least once and in any order.
+// A webhook is a POST of {"id","type","created","attempt":{...}} for attempt.changed and
+// of {"id","type","created","dispute":{"id","payment","amount","fee","currency","reason",
+// "answerBy"}} for dispute.opened, dispute.won and dispute.lost, with times in unix
+// seconds and Gateway-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.body">. It
+// comes at least once and in any order, until it is answered 200.
 package card
