@@ -53,6 +53,7 @@ func (e *engine) alter() error {
 	if err != nil {
 		return err
 	}
+	e.sortOut(charges)
 	for i := range list {
 		a, made := &list[i], len(e.bill.Lines)
 		a.last = i+1 == len(list)
@@ -404,6 +405,33 @@ func (e *engine) piece(out []charge, o *owed, k int, cuts []int64) ([]charge, er
 	return out, nil
 }
 
+// few are so many charges that looking at all of them is no work.
+const few = 64
+
+// sortOut lists the charges, of a large account also by product: each of its lines may have
+// a discount of its own.
+func (e *engine) sortOut(charges []charge) {
+	e.all = make([]int, len(charges))
+	for i := range charges {
+		e.all[i] = i
+	}
+	if len(charges) <= few {
+		return
+	}
+	e.of = map[string][]int{}
+	for i := range charges {
+		e.of[charges[i].product] = append(e.of[charges[i].product], i)
+	}
+}
+
+// near are the charges that a discount or commitment may count.
+func (e *engine) near(o *owed) []int {
+	if o.AllOf || e.of == nil {
+		return e.all
+	}
+	return e.of[o.Product]
+}
+
 // counts says that a discount or commitment counts a charge in one of its periods. Usage
 // belongs to the first period that shares a day with it.
 func (o *owed) counts(c *charge, w *window) bool {
@@ -427,7 +455,7 @@ func (o *owed) counts(c *charge, w *window) bool {
 func (e *engine) discount(a *altering, w *window, charges []charge) (err error) {
 	o, base, alike := a.owed, int64(0), a.last
 	found := e.found[:0]
-	for i := range charges {
+	for _, i := range e.near(o) {
 		if c := &charges[i]; c.left > 0 && o.counts(c, w) {
 			alike = alike && (len(found) == 0 || c.tax.same(charges[found[0]].tax))
 			if base, err = plus(base, c.left); err != nil {
@@ -559,7 +587,7 @@ func (e *engine) belongs(o *owed, w *window, b *Billed, shares *[]share) (int, e
 // which nothing is missing has a line of zero, once: it says so, and that it was looked at.
 func (e *engine) commit(o *owed, w *window, charges []charge) (err error) {
 	var counted int64
-	for i := range charges {
+	for _, i := range e.near(o) {
 		if c := &charges[i]; o.counts(c, w) {
 			if counted, err = plus(counted, c.left); err != nil {
 				return err

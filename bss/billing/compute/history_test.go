@@ -6,9 +6,11 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -553,15 +555,25 @@ func compare(b *compute.Bill, before, now map[owedKey]int64) error {
 func TestEveryBillIsWhatTheOracleSays(t *testing.T) {
 	count, seed := setting(t, "BILLING_HISTORIES", 2_000), setting(t, "BILLING_SEED", rand.Uint64N(1<<40))
 	t.Logf("BILLING_SEED=%d BILLING_HISTORIES=%d", seed, count)
-	begun, lines := time.Now(), 0
-	for i := range count {
-		h := newHistory(rand.New(rand.NewPCG(seed+i, 1)))
-		n, err := h.play()
-		if lines += n; err != nil {
-			t.Fatalf("BILLING_SEED=%d: %v", seed+i, err)
-		}
+	begun := time.Now()
+	var next, lines atomic.Uint64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for !t.Failed() {
+				i := next.Add(1) - 1
+				if i >= count {
+					return
+				}
+				n, err := newHistory(rand.New(rand.NewPCG(seed+i, 1))).play()
+				if lines.Add(uint64(n)); err != nil {
+					t.Errorf("BILLING_SEED=%d BILLING_HISTORIES=1: %v", seed+i, err)
+				}
+			}
+		})
 	}
-	t.Logf("%d histories, %d lines, %v for each 10,000", count, lines, time.Since(begun)*10_000/time.Duration(count))
+	workers.Wait()
+	t.Logf("%d histories, %d lines, %v for each 10,000", count, lines.Load(), time.Since(begun)*10_000/time.Duration(count))
 }
 
 func setting(t *testing.T, name string, otherwise uint64) uint64 {

@@ -29,8 +29,10 @@ type engine struct {
 	owed  []owed   // one for each of in.Items
 	usage []charge // one for each of in.Usage
 
-	found  []int   // charges that a discount counts
-	shares []share // what it changes, by tax
+	all    []int            // of the charges of discounts
+	of     map[string][]int // the same by product; nil for a small account
+	found  []int            // charges that a discount counts
+	shares []share          // what it changes, by tax
 }
 
 // Make works out the bill of the billing period in.Index. A bill without lines is one

@@ -1,6 +1,7 @@
 package compute_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -131,6 +132,26 @@ func BenchmarkSevenLines(b *testing.B) {
 		Span: civil.Span{From: noon("2025-03-04")}, TaxCategory: "standard", Revision: 1})
 	with.Billed = append(with.Billed[:5:5], compute.Billed{Item: "f", Index: 5, Net: -384, Version: 1, Revision: 1, TaxCategory: "standard", TaxRate: compute.Percent{19, 1}, Bill: "x"})
 	b.Run("discount", func(b *testing.B) { make7(b, &with) })
+}
+
+// A large account has lines with a discount each: twice as many take twice the time.
+func BenchmarkEnterprise(b *testing.B) {
+	for _, size := range []int{1_000, 2_000, 4_000} {
+		in := account(5)
+		for i := range size {
+			it := plan(fmt.Sprintf("a%05d", i), "19.99", "2026-06-11", "")
+			it.Product = it.ID
+			off := it
+			off.ID, off.Sort, off.Percent, off.Amount = fmt.Sprintf("d%05d", i), compute.Discount, compute.Percent{Num: -10, Den: 1}, money.Rate{}
+			in.Items = append(in.Items, it, off)
+		}
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			if n := len(mustMake(b, in).Lines); n != 4*size {
+				b.Fatalf("%d lines", n)
+			}
+			make7(b, in)
+		})
+	}
 }
 
 func make7(b *testing.B, in *compute.Input) {
