@@ -233,6 +233,53 @@ func TestAPeriodThatWasTakenBackIsChargedAgain(t *testing.T) {
 	}
 }
 
+// A charge that is in arrears from now on has been billed in advance: it stays due, and so
+// does its discount.
+func TestWhatWasBilledOnceStaysDue(t *testing.T) {
+	off := plan("off", "0", "2026-01-01", "")
+	off.Sort, off.Percent, off.Amount = compute.Discount, compute.Percent{Num: -10, Den: 1}, money.Rate{}
+	in := account(0, plan("a", "31.00", "2026-01-01", ""), off)
+	in.Billed = kept(in, mustMake(t, in), "bill 0")
+	in.Items[0].Timing, in.Items[0].Revision = compute.Arrears, 2
+	if b := mustMake(t, in); len(b.Lines) != 0 {
+		t.Errorf("%+v", b.Lines)
+	}
+	in.Index = 1 // February was billed, March is not due
+	if b := mustMake(t, in); len(b.Lines) != 0 {
+		t.Errorf("%+v", b.Lines)
+	}
+	in.Index = 2
+	if b := mustMake(t, in); len(b.Lines) != 2 || b.Net != 2790 {
+		t.Errorf("%+v", b.Lines)
+	}
+}
+
+// A discount that was an error, and one whose target has gone, are charged back whole.
+func TestADiscountThatNoLongerHoldsIsChargedBack(t *testing.T) {
+	off := plan("off", "0", "2026-01-01", "")
+	off.Sort, off.Percent, off.Amount = compute.Discount, compute.Percent{Num: -10, Den: 1}, money.Rate{}
+	for name, change := range map[string]func(in *compute.Input){
+		"begins later":  func(in *compute.Input) { in.Items[1].Span.From, in.Items[1].Revision = noon("2026-07-01"), 2 },
+		"other product": func(in *compute.Input) { in.Items[1].Product, in.Items[1].Revision = "other", 2 },
+		"target gone":   func(in *compute.Input) { in.Items[0].Span.To, in.Items[0].Revision = in.Items[0].Span.From, 2 },
+	} {
+		in := account(0, plan("a", "100.00", "2026-01-01", ""), off)
+		in.Billed = kept(in, mustMake(t, in), "bill 0")
+		in.Index = 1
+		in.Items[0].Span.To = noon("2026-03-01")
+		change(in)
+		var back int64
+		for _, l := range mustMake(t, in).Lines {
+			if l.Sort == compute.Discount {
+				back += l.Amount
+			}
+		}
+		if back != 2000 {
+			t.Errorf("%s: %d charged back", name, back)
+		}
+	}
+}
+
 // The time of day at which something happened does not matter, nor the server's zone.
 func TestABillIsTheSameFromAnyZoneOfTheServer(t *testing.T) {
 	in := account(0, plan("a", "31.00", "2026-01-15", "2026-01-20"))
