@@ -179,7 +179,7 @@ type Line struct {
 	Number    int           // how many lines this item and period had before
 	Service   civil.Period  // what of it is charged, from its first to its last day
 	Full      civil.Period  // the whole service period
-	Portion   civil.Portion // share of the whole at the full price, summed over suspensions: From 0
+	Portion   civil.Portion // share of the whole at the full price, in days or nanoseconds, summed over suspensions: From 0
 	Rested    int64         // of Portion.Of: suspended, at the resting price
 	Rule      Proration
 	Unit      money.Rate // price of a full period, one piece or, for usage, the exact sum

@@ -15,6 +15,7 @@ import (
 const (
 	maxLines   = 1_000  // of one item on one bill
 	maxPeriods = 20_000 // of one item looked at
+	maxYears   = 100    // of a period that is charged by the second
 	maxMinor   = 100_000_000_000_000
 	maxScale   = 1_000_000_000_000 // of the numbers of a percentage
 )

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"time"
 
 	"tandem/kit/civil"
 	"tandem/kit/fault"
@@ -328,8 +329,13 @@ func (o *owed) share(full span) (civil.Portion, int64) {
 		rested += r.to - r.from
 	}
 	p.To = used.to - used.from - rested
+	if o.rule == BySeconds { // a Portion of time is in nanoseconds
+		p.To, p.Of, rested = p.To*nanos, p.Of*nanos, rested*nanos
+	}
 	return p, rested
 }
+
+const nanos = int64(time.Second)
 
 // byPercent says that the item is a discount without an amount of its own: it follows what
 // it counts, also while that rests.
@@ -416,6 +422,8 @@ func (e *engine) checkItem(it *Item) error {
 		return bad("has a negative quantity or number of periods")
 	case it.Span.From.IsZero():
 		return bad("is charged from no known instant")
+	case it.Proration == BySeconds && (it.Cycle.Step.Months > maxYears*12 || it.Cycle.Step.Days > maxYears*365):
+		return bad("is charged by the second of a period that is too long")
 	case !it.Percent.sane():
 		return bad("has no percentage that can be reckoned with")
 	}

@@ -312,6 +312,15 @@ func TestC7WhileSuspendedTheRestingAmountIsCharged(t *testing.T) {
 		if sumOf(b.Lines) != tt.want {
 			t.Errorf("%s: %d, not %d", name, sumOf(b.Lines), tt.want)
 		}
+		for _, l := range b.Lines { // 21 days are charged whole, 10 not; by the second in nanoseconds
+			day := int64(1)
+			if tt.rule == compute.BySeconds {
+				day = int64(24 * time.Hour)
+			}
+			if tt.resting != nil && (l.Rested != 10*day || l.Portion.Of < 30*day || l.Portion.Num() != l.Portion.Of-10*day) {
+				t.Errorf("%s: %v and %d", name, l.Portion, l.Rested)
+			}
+		}
 	}
 }
 
