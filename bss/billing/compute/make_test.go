@@ -100,8 +100,10 @@ func TestWhatKeepsAnAccountFromBeingBilledIsSaid(t *testing.T) {
 		"usageInvalid":                   func(in *compute.Input) { in.Usage = []compute.UsageSum{{Amount: eur("1"), TaxCategory: "standard"}} },
 		"amountTooLarge of a commitment": func(in *compute.Input) { in.Items[0].Sort, in.Items[0].Quantity = compute.Commitment, 1<<40 },
 		"itemInvalid of a cap":           func(in *compute.Input) { in.Items[0].Sort, in.Items[0].Cycle.Day = compute.Discount, 32 },
-		"itemInvalid of a century":       func(in *compute.Input) { in.Items[0].Proration, in.Items[0].Cycle.Step.Months = compute.BySeconds, 1_201 },
-		"currencyMismatch of a cap":      func(in *compute.Input) { in.Items[0].Sort, in.Items[0].Cap = compute.Discount, dollars },
+		"itemInvalid of a century": func(in *compute.Input) {
+			in.Items[0].Proration, in.Items[0].Cycle.Step.Months = compute.BySeconds, 1_201
+		},
+		"currencyMismatch of a cap": func(in *compute.Input) { in.Items[0].Sort, in.Items[0].Cap = compute.Discount, dollars },
 		"tooManyPeriods of a discount": func(in *compute.Input) {
 			off := plan("off", "-1.00", "1900-01-01", "")
 			off.Sort, off.Cycle.Step = compute.Discount, civil.Duration{Days: 1}
