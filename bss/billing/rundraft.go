@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"tandem/bss/billing/compute"
+	"tandem/bss/charging"
 	"tandem/bss/ledger"
 	"tandem/kit/civil"
 	"tandem/kit/fault"
@@ -113,6 +114,9 @@ func outcomes(tx *store.Tx, r *BillRun, accounts []string) ([]outcome, error) {
 	}
 	if len(due) == 0 {
 		return nil, nil
+	}
+	if j.suspect, err = charging.SuspendedOf(tx, due); err != nil {
+		return nil, err
 	}
 	gathered, err := Gather(tx, due, upto)
 	if err != nil {

@@ -28,6 +28,7 @@ var billCommands = map[string]func(context.Context, *desk, []string) error{
 	"run": billRun, "status": billStatus, "approve": billMove(billing.RunApproved), "post": billMove(billing.RunPosted),
 	"discard": billMove(billing.RunDiscarded), "withdraw": billMove(billing.RunReady), "held": billHeld, "parked": billParked,
 	"release": billDecide(billing.Release), "hold": billDecide(billing.Hold), "drop": billDecide(billing.Discard), "retry": billDecide(billing.Retry),
+	"explain": billExplain,
 }
 
 const billUsage = `say what to do:
@@ -39,7 +40,8 @@ const billUsage = `say what to do:
   drop BILL --reason WHY   take a draft back      retry RUN | RUN.ACCOUNT   work parked accounts out again
   approve RUN        a second person approves the totals       withdraw RUN   takes that back
   post RUN           number, book and chain what was approved
-  discard RUN        take all drafts of a run back`
+  discard RUN        take all drafts of a run back
+  explain BILL       each line of a bill, by its id or number, in words`
 
 // desk is where the command asks: a running node, or the store of a stopped one, by the
 // same requests.
@@ -389,4 +391,31 @@ func billDecide(what string) func(context.Context, *desk, []string) error {
 		}
 		return d.follow(ctx, r)
 	}
+}
+
+// billExplain says why a bill is what it is.
+func billExplain(ctx context.Context, d *desk, names []string) error {
+	id, err := one(names, "bill")
+	if err != nil {
+		return err
+	}
+	var all []*billing.Explanation
+	for _, by := range []string{"bill.id", "billNo"} {
+		if err := d.do(ctx, http.MethodGet, "/billExplanation?"+by+"="+url.QueryEscape(id), nil, &all); err != nil {
+			return err
+		}
+		if len(all) > 0 {
+			break
+		}
+	}
+	if len(all) == 0 {
+		return fmt.Errorf("there is no bill %q", id)
+	}
+	if d.json {
+		return d.print(all)
+	}
+	for _, x := range all {
+		fmt.Fprintln(d.out, strings.TrimSpace(x.Text))
+	}
+	return nil
 }
