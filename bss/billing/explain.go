@@ -392,10 +392,26 @@ func (e *explainer) records(l *DocumentLine, cursor string, limit int) (out []Us
 	if err != nil {
 		return nil, "", err
 	}
-	account := cmp.Or(l.Account, e.doc.Account)
-	page, next, err := charging.BilledUsage(e.tx, l.Product, e.after[account], e.upto[account], l.ServiceFrom.Start(zone), l.ServiceTo.Start(zone), cursor, limit)
+	for round := 0; round == 0 || next != "" && len(out) < limit && round < maxRounds; round++ {
+		var page []*charging.Usage
+		account := cmp.Or(l.Account, e.doc.Account)
+		page, next, err = charging.BilledUsage(e.tx, l.Product, e.after[account], e.upto[account], l.ServiceFrom.Start(zone), l.ServiceTo.Start(zone),
+			cmp.Or(next, cursor), limit-len(out))
+		if err != nil {
+			return nil, "", err
+		}
+		out = append(out, l.entries(page, key[2])...)
+	}
+	return out, next, nil
+}
+
+// maxRounds is how often it is looked further for records of one class among those of all.
+const maxRounds = 20
+
+// entries are the records of a class.
+func (l *DocumentLine) entries(page []*charging.Usage, of string) (out []UsageEntry) {
 	for _, u := range page {
-		if class := u.Class(); class != "" && class != key[2] {
+		if class := u.Class(); class != "" && class != of {
 			continue
 		}
 		entry := UsageEntry{ID: u.ID, Href: charging.UsageAPI.Base + "/usage/" + u.ID, Date: u.UsageDate, Session: u.ExternalID}
@@ -409,7 +425,7 @@ func (e *explainer) records(l *DocumentLine, cursor string, limit int) (out []Us
 		}
 		out = append(out, entry)
 	}
-	return out, next, err
+	return out
 }
 
 // BillUsageOf is a page of the usage records of a line of a bill, those charged last first,
