@@ -6,6 +6,7 @@
 //
 //	caller ──Write(scope, fn)──> SQLite: one writer goroutine, many fns in one commit
 //	                             PostgreSQL: one transaction a fn, statements pipelined
+//	caller ──Group.Write(v)────> many values in one fn
 //	caller ──Read(scope, fn)───> pool of readers
 //
 // # Tenants
@@ -20,6 +21,13 @@
 // PostgreSQL synchronous_commit=on). Work that is not yet durable is never
 // acknowledged. A fn may be run again after a serialisation failure: it must not
 // leave traces outside the Tx but through [Tx.OnCommit].
+//
+// # Round trips
+//
+// On PostgreSQL a transaction costs what it asks more than what it writes. What is
+// written waits ([Tx.Queue], [Tx.Insert]) until something is asked or the transaction
+// ends; what is asked together ([Tx.Later]) is answered together. Callers that have the
+// same to write share a transaction ([Group]).
 //
 // # Portable SQL
 //

@@ -2,6 +2,8 @@ package store
 
 import (
 	"fmt"
+	"maps"
+	"regexp"
 	"strings"
 	"sync"
 )
@@ -84,17 +86,55 @@ func insertText(into string, cols, rows int) string {
 	return b.String()
 }
 
-// insert adds a row to the pending ones of its table. It may go before inserts into
-// other tables, since what these refer to is inserted before them, but not before any
-// other statement.
+// insert adds a row to the pending ones of its table. It may go before other statements
+// that do not name the table: what it refers to is inserted before the first of them.
 func (p *pgSession) insert(into string, args []any) {
-	for i := len(p.pending) - 1; i >= 0 && p.pending[i].cols > 0; i-- {
-		if q := &p.pending[i]; q.sql == into && q.cols == len(args) {
-			q.args = append(q.args, args...)
-			return
+	if i, ok := p.rows[into]; ok && p.pending[i].cols == len(args) {
+		p.pending[i].args = append(p.pending[i].args, args...)
+		return
+	}
+	if p.rows == nil {
+		p.rows = map[string]int{}
+	}
+	p.rows[into] = len(p.pending)
+	p.pending = append(p.pending, pgQueued{sql: into, args: args, want: -1, cols: len(args)})
+}
+
+// add puts a statement behind the pending ones. No later row goes before it into a table
+// that it names, or into one whose rows may refer to such a row.
+func (p *pgSession) add(q pgQueued) {
+	words, named := wordsOf(q.sql), len(p.pending)
+	for into, i := range p.rows {
+		if i < named && words[tableOf(into)] {
+			named = i
 		}
 	}
-	p.pending = append(p.pending, pgQueued{sql: into, args: args, want: -1, cols: len(args)})
+	maps.DeleteFunc(p.rows, func(_ string, i int) bool { return i >= named })
+	p.pending = append(p.pending, q)
+}
+
+// tableOf is the table of an insert.
+func tableOf(into string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(into, "INSERT INTO "), " ")
+	return name
+}
+
+var (
+	word      = regexp.MustCompile(`[a-z][a-z0-9_]*`)
+	wordsSeen sync.Map // statement -> map[string]bool
+)
+
+// wordsOf are the words of a statement in small letters, and so all tables that it names.
+func wordsOf(sql string) map[string]bool {
+	if words, ok := wordsSeen.Load(sql); ok {
+		return words.(map[string]bool)
+	}
+	words := map[string]bool{}
+	for _, w := range word.FindAllString(sql, -1) {
+		words[w] = true
+	}
+	wordsSeen.Store(sql, words)
+	return words
 }
 
 const maxRows = 32 // of one insert

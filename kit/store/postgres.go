@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -78,7 +79,11 @@ func (e *postgresEngine) read(ctx context.Context, s Scope, fn func(*Tx) error) 
 	defer conn.Release()
 	p := newSession(ctx, conn.Conn())
 	tx := &Tx{db: e.db, session: p, ctx: ctx, scope: s, now: e.db.Now(), dialect: Postgres}
-	return away(safely(fn, tx), conn)
+	err = safely(fn, tx)
+	if err == nil && p.asks() {
+		err = p.flush()
+	}
+	return away(err, conn)
 }
 
 func (e *postgresEngine) acquire(ctx context.Context) (*pgxpool.Conn, error) {
@@ -134,6 +139,9 @@ func (e *postgresEngine) writeOnce(ctx context.Context, s Scope, fn func(*Tx) er
 	p.queue("BEGIN", nil, -1)
 	tx := &Tx{db: e.db, session: p, ctx: ctx, scope: s, now: e.db.Now(), dialect: Postgres, writes: true}
 	err = safely(fn, tx)
+	if err == nil && p.asks() { // an answer may end the transaction
+		err = p.flush()
+	}
 	if err == nil {
 		e.db.around(false)
 		tx.writeLogs()
@@ -159,8 +167,9 @@ type pgQueued struct {
 	sql  string
 	args []any
 	want int64
-	dest *int64 // where its one number goes, or nil
-	cols int    // of an insert, whose sql lacks the values: args are those of a row or more
+	dest *int64           // where its one number goes, or nil
+	read func(Rows) error // takes its rows, or nil
+	cols int              // of an insert, whose sql lacks the values: args are those of a row or more
 }
 
 // pgSession sends queued statements in one pipeline with the next query.
@@ -168,6 +177,7 @@ type pgSession struct {
 	ctx     context.Context
 	conn    *pgx.Conn
 	pending []pgQueued
+	rows    map[string]int // insert -> its place in pending, to which rows may be added
 	begun   bool
 	failed  error // first failure of a queued statement: the transaction is lost
 }
@@ -199,20 +209,33 @@ func (p *pgSession) queue(sql string, args []any, want int64) {
 	if want == 1 {
 		sql = "WITH one AS (" + sql + " RETURNING 1) SELECT 1 / (count(*) = 1)::int FROM one"
 	}
-	p.pending = append(p.pending, pgQueued{sql: sql, args: args, want: want})
+	p.add(pgQueued{sql: sql, args: args, want: want})
 }
 
 // queueGet fails on the server, as queue of one row does.
 func (p *pgSession) queueGet(dest *int64, sql string, args []any) {
 	sql = "WITH one(n) AS (" + sql + ") SELECT coalesce(max(n), 0) / (count(*) = 1)::int FROM one"
-	p.pending = append(p.pending, pgQueued{sql: sql, args: args, want: 1, dest: dest})
+	p.add(pgQueued{sql: sql, args: args, want: 1, dest: dest})
+}
+
+func (p *pgSession) later(read func(Rows) error, sql string, args []any) {
+	p.add(pgQueued{sql: sql, args: args, want: -1, read: read})
+}
+
+// asks says that somebody waits for rows of what is queued.
+func (p *pgSession) asks() bool {
+	return slices.ContainsFunc(p.pending, func(q pgQueued) bool { return q.read != nil })
 }
 
 func (q *pgQueued) result(res pgx.BatchResults) (pgconn.CommandTag, error) {
-	if q.dest == nil {
-		return res.Exec()
+	switch {
+	case q.read != nil:
+		rows, err := res.Query()
+		return pgconn.CommandTag{}, give(&pgRows{Rows: rows}, err, q.read)
+	case q.dest != nil:
+		return pgconn.CommandTag{}, res.QueryRow().Scan(q.dest)
 	}
-	return pgconn.CommandTag{}, res.QueryRow().Scan(q.dest)
+	return res.Exec()
 }
 
 // send puts the pending statements and, if given, one more into a pipeline and
@@ -228,7 +251,7 @@ func (p *pgSession) send(sql string, args []any) (pgx.BatchResults, error) {
 	if sql != "" {
 		b.Queue(sql, args...)
 	}
-	p.pending = nil
+	p.pending, p.rows = nil, nil
 	p.begun = true
 	res := p.conn.SendBatch(p.ctx, b)
 	for _, q := range sent {

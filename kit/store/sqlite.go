@@ -128,7 +128,11 @@ func (e *sqliteEngine) read(ctx context.Context, s Scope, fn func(*Tx) error) er
 	defer func() { e.readers <- c }()
 	c.conn.SetInterrupt(ctx.Done()) // a query nobody waits for would keep the reader from others
 	defer c.conn.SetInterrupt(nil)
+	c.failed = nil
 	err := safely(fn, &Tx{db: e.db, session: c, ctx: ctx, scope: s, now: e.db.Now()})
+	if err == nil {
+		err = c.failed
+	}
 	if err != nil && ctx.Err() != nil {
 		return errors.Join(ctx.Err(), err)
 	}

@@ -267,6 +267,15 @@ func (c *sqliteConn) queueGet(dest *int64, text string, args []any) {
 	c.failed = err
 }
 
+// later runs at once, too.
+func (c *sqliteConn) later(read func(Rows) error, text string, args []any) {
+	if c.failed != nil {
+		return
+	}
+	rows, err := c.query(text, args)
+	c.failed = give(rows, err, read)
+}
+
 func (c *sqliteConn) flush() error {
 	if len(c.waiting) > 0 {
 		c.writeRows()
@@ -302,7 +311,7 @@ func (r *sqliteRows) Close() {
 	_ = r.stmt.Reset() // repeats the error of the last step, which was told
 	_ = r.stmt.ClearBindings()
 	r.stmt.busy = false
-	r.stmt = nil
+	r.stmt, r.first, r.more = nil, false, false
 }
 
 func (r *sqliteRows) Scan(dest ...any) error {

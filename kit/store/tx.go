@@ -19,7 +19,8 @@ type session interface {
 	// if it must touch exactly one row, or -1.
 	queue(sql string, args []any, want int64)
 	queueGet(dest *int64, sql string, args []any)
-	insert(into string, args []any) // see Tx.Insert
+	later(read func(Rows) error, sql string, args []any) // see Tx.Later
+	insert(into string, args []any)                      // see Tx.Insert
 	flush() error
 }
 
@@ -131,6 +132,17 @@ func (tx *Tx) QueueOne(sql string, args ...any) {
 	tx.session.queue(sql, tx.bind(sql, args), 1)
 }
 
+// Later is Query for rows that are not wanted at once: the statement runs like a queued
+// one, and read is called with its rows then, which it may leave open. It may queue
+// statements, but asks nothing itself; its error ends the transaction.
+func (tx *Tx) Later(read func(Rows) error, sql string, args ...any) {
+	tx.session.later(read, sql, tx.bind(sql, args))
+}
+
+// Flush runs what is queued now, in one round trip: several questions asked by Later are
+// answered together.
+func (tx *Tx) Flush() error { return tx.session.flush() }
+
 func (tx *Tx) bind(sql string, args []any) []any {
 	mustNameTenant(sql)
 	if tx.scope.Tenant == "" {
@@ -169,6 +181,9 @@ func (y System) Exec(sql string, args ...any) (int64, error) { return y.s.exec(s
 func (y System) Queue(sql string, args ...any)               { y.s.queue(sql, args, -1) }
 func (y System) QueueOne(sql string, args ...any)            { y.s.queue(sql, args, 1) }
 func (y System) Flush() error                                { return y.s.flush() }
+
+// Later is [Tx.Later].
+func (y System) Later(read func(Rows) error, sql string, args ...any) { y.s.later(read, sql, args) }
 
 // QueueGet is QueueOne for a statement that ends in RETURNING of one number, which
 // is in dest when the statement has run, at the latest when Write returns.
@@ -220,6 +235,20 @@ func Collect[T any](rows Rows, err error, scan func(Rows) (T, error)) ([]T, erro
 		out = append(out, v)
 	}
 	return out, rows.Err()
+}
+
+// give hands rows over and closes them.
+func give(rows Rows, err error, read func(Rows) error) error {
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if err := read(rows); err != nil {
+		return err
+	}
+	for rows.Next() { // what was not read, so that the connection is free again
+	}
+	return rows.Err()
 }
 
 // Text scans a single text column, for Collect.

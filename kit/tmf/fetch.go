@@ -31,6 +31,13 @@ func (k *Kind[T, P]) fetched(tx *store.Tx) fetched {
 // Get, and with lock Lock too, then have them at hand until the transaction ends, as
 // it changes them itself. It is for who handles many things in one transaction.
 func (k *Kind[T, P]) Fetch(tx *store.Tx, ids []string, lock bool) error {
+	k.FetchLater(tx, ids, lock)
+	return tx.Flush()
+}
+
+// FetchLater is Fetch in one round trip with what else is asked: the resources are at
+// hand after [store.Tx.Flush].
+func (k *Kind[T, P]) FetchLater(tx *store.Tx, ids []string, lock bool) {
 	k.ready()
 	known := k.fetched(tx)
 	var want []string
@@ -41,33 +48,31 @@ func (k *Kind[T, P]) Fetch(tx *store.Tx, ids []string, lock bool) error {
 	}
 	slices.Sort(want)
 	for part := range slices.Chunk(slices.Compact(want), maxFetch) {
-		if err := k.fetch(tx, known, part, lock); err != nil {
-			return fmt.Errorf("read %s: %w", k.Name, err)
-		}
+		k.fetch(tx, known, part, lock)
 	}
-	return nil
 }
 
 const maxFetch = 64 // ids of one statement
 
-func (k *Kind[T, P]) fetch(tx *store.Tx, known fetched, ids []string, lock bool) error {
+func (k *Kind[T, P]) fetch(tx *store.Tx, known fetched, ids []string, lock bool) {
 	args := store.Padded(ids)
 	text := "SELECT id, rev, updated_at, doc FROM " + k.Table + " WHERE tenant = $1 AND id IN (" + store.In(2, len(args)) + ")"
 	if lock { // in order, so that no two wait for each other
 		text += " ORDER BY id" + tx.Dialect().ForUpdate()
 	}
-	rows, err := tx.Query(text, args...)
-	docs, err := store.Collect(rows, err, scanDocument)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		known[id] = fetchedDoc{}
-	}
-	for _, d := range docs {
-		known[d.id] = fetchedDoc{d.rev, d.body, lock}
-	}
-	return nil
+	tx.Later(func(rows store.Rows) error {
+		docs, err := store.Collect(rows, nil, scanDocument)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", k.Name, err)
+		}
+		for _, id := range ids {
+			known[id] = fetchedDoc{}
+		}
+		for _, d := range docs {
+			known[d.id] = fetchedDoc{d.rev, d.body, lock}
+		}
+		return nil
+	}, text, args...)
 }
 
 func (k *Kind[T, P]) ofFetched(d fetchedDoc, id string) (P, error) {

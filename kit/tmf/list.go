@@ -33,13 +33,43 @@ func (k *Kind[T, P]) Select(tx *store.Tx, w Where, p Page) ([]P, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]P, len(docs))
+	return k.decodeAll(docs)
+}
+
+func (k *Kind[T, P]) decodeAll(docs []document) (out []P, err error) {
+	out = make([]P, len(docs))
 	for i, d := range docs {
 		if out[i], err = k.decodeStored(d.body, d.rev); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// SelectLater is Select in one round trip with what else is asked: found is called with
+// the resources at [store.Tx.Flush] at the latest.
+func (k *Kind[T, P]) SelectLater(tx *store.Tx, w Where, p Page, found func([]P)) error {
+	q, err := w.query(p, k.ready().attribute)
+	if err != nil {
+		return err
+	}
+	c := k.compile(tx.Dialect(), q)
+	if k.Rows != nil || len(c.rest) > 0 { // more than one statement
+		all, err := k.Select(tx, w, p)
+		found(all)
+		return err
+	}
+	text, args := k.selection(q, c)
+	tx.Later(func(rows store.Rows) error {
+		docs, err := store.Collect(rows, nil, scanDocument)
+		if err != nil {
+			return err
+		}
+		all, err := k.decodeAll(docs)
+		found(all)
+		return err
+	}, text, args...)
+	return nil
 }
 
 // Count says how many resources match.
@@ -87,17 +117,23 @@ func (k *Kind[T, P]) find(tx *store.Tx, q *Query, total bool) ([]document, int64
 	if n > manyMatches {
 		c = k.compileSortWalk(tx.Dialect(), q)
 	}
-	text := "SELECT id, rev, updated_at, doc FROM " + k.Table + " WHERE " + c.where + " ORDER BY " + c.order
-	if q.Limit > 0 {
-		text += fmt.Sprintf(" LIMIT %d OFFSET %d", q.Limit, q.Offset)
-	}
-	rows, err := tx.Query(text, c.args...)
+	text, args := k.selection(q, c)
+	rows, err := tx.Query(text, args...)
 	if !total {
 		docs, err := store.Collect(rows, err, scanDocument)
 		return docs, n, err
 	}
 	docs, err := collectPage(rows, err)
 	return docs, n, err
+}
+
+// selection is the statement that reads the documents of a query.
+func (k *Kind[T, P]) selection(q *Query, c compiled) (text string, args []any) {
+	text = "SELECT id, rev, updated_at, doc FROM " + k.Table + " WHERE " + c.where + " ORDER BY " + c.order
+	if q.Limit > 0 {
+		text += fmt.Sprintf(" LIMIT %d OFFSET %d", q.Limit, q.Offset)
+	}
+	return text, c.args
 }
 
 // collectPage reads rows until a page is full.

@@ -25,7 +25,7 @@ func Generation(tx *store.Tx) (string, error) {
 // GenerationNow is the mark as it is now: who has read several things one after the
 // other learns whether any of it has changed meanwhile.
 func GenerationNow(tx *store.Tx) (mark string, err error) {
-	err = tx.Row("SELECT mark FROM tmf_generation WHERE tenant = $1").Scan(&mark)
+	err = tx.Row(selectMark).Scan(&mark)
 	if err == store.ErrNotFound {
 		return "", nil
 	}
@@ -46,20 +46,45 @@ func Renew(tx *store.Tx) error {
 
 type generation struct {
 	mark    string
+	known   bool // it was read
 	changed bool // by this transaction
 }
 
 type generationKey struct{ tenant string }
 
 func generationOf(tx *store.Tx) (*generation, error) {
-	v, err := tx.Shared(generationKey{tx.Tenant()}, func() (any, error) {
-		mark, err := GenerationNow(tx)
-		return &generation{mark: mark}, err
-	})
-	if err != nil {
-		return nil, err
+	g := generationFrom(tx)
+	if g.known {
+		return g, nil
 	}
-	return v.(*generation), nil
+	GenerationLater(tx)
+	return g, tx.Flush()
+}
+
+func generationFrom(tx *store.Tx) *generation {
+	v, err := tx.Shared(generationKey{tx.Tenant()}, func() (any, error) { return &generation{}, nil })
+	if err != nil {
+		panic(err) // the maker above never fails
+	}
+	return v.(*generation)
+}
+
+const selectMark = "SELECT mark FROM tmf_generation WHERE tenant = $1"
+
+// GenerationLater reads the mark in one round trip with what else is asked, for who will
+// read of the catalogue.
+func GenerationLater(tx *store.Tx) {
+	g := generationFrom(tx)
+	if g.known {
+		return
+	}
+	tx.Later(func(rows store.Rows) error {
+		g.known = true
+		if !rows.Next() {
+			return nil
+		}
+		return rows.Scan(&g.mark)
+	}, selectMark)
 }
 
 // still is what was read of a Still kind of one tenant under one mark. Nobody

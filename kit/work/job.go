@@ -42,17 +42,29 @@ func (j *Job) Decode(v any) error {
 func (j *Job) Scope() store.Scope { return store.Scope{Tenant: j.Tenant, Actor: "system:" + j.Kind} }
 
 // Finish ends the job as part of tx, which writes the outcome; return its error
-// from the transaction. ErrStale says that the lease was lost and the outcome
-// must not be written: somebody else is about to, or the job was cancelled.
+// from the transaction. ErrStale, at the latest when the transaction ends, says that the
+// lease was lost and the outcome must not be written: somebody else is about to, or the
+// job was cancelled.
 func (j *Job) Finish(tx *store.Tx) error {
 	if j.lost.Load() {
 		return store.ErrStale
 	}
 	y := tx.System()
-	y.QueueOne(`UPDATE work_job SET epoch = epoch + 1, lease_until = 0, owner = '', again_at = 0, attempt = 0, last_error = '',
-		done = CASE WHEN again_at = 0 THEN 1 ELSE 0 END, run_at = CASE WHEN again_at = 0 THEN run_at ELSE again_at END
-		WHERE id = $1 AND epoch = $2`, j.ID, j.epoch)
-	y.Queue("DELETE FROM work_job WHERE id = $1 AND done = 1", j.ID)
+	y.Later(func(rows store.Rows) error {
+		if !rows.Next() {
+			return store.ErrStale
+		}
+		var again int64
+		err := rows.Scan(&again)
+		rows.Close()
+		if again == 0 {
+			y.Queue("DELETE FROM work_job WHERE id = $1", j.ID)
+			return err
+		}
+		y.Queue(`UPDATE work_job SET epoch = epoch + 1, lease_until = 0, owner = '', again_at = 0, attempt = 0, last_error = '', run_at = again_at
+			WHERE id = $1`, j.ID)
+		return err
+	}, "SELECT again_at FROM work_job WHERE id = $1 AND epoch = $2"+tx.Dialect().ForUpdate(), j.ID, j.epoch)
 	tx.OnCommit(func() { j.finished.Store(true) })
 	return nil
 }
