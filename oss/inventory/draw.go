@@ -65,6 +65,65 @@ func (d Draw) ReserveSIM(tx *store.Tx, pool, iccid, holder string, until time.Ti
 	return SIMOf(tx, iccid)
 }
 
+// Next asks a pool for the next free value.
+type Next struct {
+	Kind, Pool string
+	Value      string // that was reserved
+	IMSI       string // of a SIM, whose Value is the ICCID
+}
+
+// ReserveNext reserves the next free value of each pool for the holder: what Reserve and
+// ReserveSIM do for one without a wish, in one round trip for them all.
+func (d Draw) ReserveNext(tx *store.Tx, holder string, until time.Time, next []*Next) error {
+	if len(d.Reservations) == 0 && len(next) > 0 {
+		if err := checkHolder(tx, holder, until); err != nil {
+			return err
+		}
+		for _, n := range next {
+			n.later(tx, holder, until)
+		}
+		if err := tx.Flush(); err != nil {
+			return err
+		}
+	}
+	for _, n := range next {
+		if err := n.orElse(tx, d, holder, until); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// later asks for a value behind those that were taken before, if nobody else is taking it.
+func (n *Next) later(tx *store.Tx, holder string, until time.Time) {
+	s := shelfOf(n.Kind)
+	text, dest := s.takeNext(tx.Dialect().SkipLocked()), []any{&n.Value}
+	if n.Kind == SIMs {
+		text, dest = text+", imsi", append(dest, &n.IMSI)
+	}
+	tx.Later(func(rows store.Rows) error {
+		if !rows.Next() {
+			return nil
+		}
+		return rows.Scan(dest...)
+	}, text, n.Kind, n.Pool, holder, store.Micros(until), behind(tx, n.Pool))
+}
+
+// orElse reserves a value by itself if none was found so.
+func (n *Next) orElse(tx *store.Tx, d Draw, holder string, until time.Time) (err error) {
+	switch {
+	case n.Value != "":
+		noteTaken(tx, n.Pool, n.Value)
+	case n.Kind == SIMs:
+		var sim SIM
+		sim, err = d.ReserveSIM(tx, n.Pool, "", holder, until)
+		n.Value, n.IMSI = sim.ICCID, sim.IMSI
+	default:
+		n.Value, err = d.Reserve(tx, n.Kind, n.Pool, "", holder, until)
+	}
+	return err
+}
+
 // named is the first fitting value that the named reservations hold, and which does.
 func (d Draw) named(tx *store.Tx, kind, pool, want string) (value, reservation string, err error) {
 	for _, id := range d.Reservations {

@@ -133,10 +133,12 @@ func (n *node) said(s statement) bool {
 
 const inBatch = 400 // ids in one statement
 
+// classesOf are the classes of the nodes that are there, which stay there until the
+// transaction ends.
 func classesOf(tx *store.Tx, ids []any) (map[string]string, error) {
 	out := map[string]string{}
 	for batch := range slices.Chunk(ids, inBatch) {
-		rows, err := tx.Query("SELECT id, class FROM inventory_node WHERE tenant = $1 AND id IN ("+store.In(2, len(batch))+")", batch...)
+		rows, err := tx.Query("SELECT id, class FROM inventory_node WHERE tenant = $1 AND id IN ("+store.In(2, len(batch))+")"+tx.Dialect().ForKeyShare(), batch...)
 		_, err = store.Collect(rows, err, func(r store.Rows) (bool, error) {
 			var id, class string
 			err := r.Scan(&id, &class)
@@ -262,8 +264,10 @@ func newNodes(tx *store.Tx) map[string]string {
 	return v.(map[string]string)
 }
 
-// dropNode refuses while others say something of the node.
+// dropNode refuses while others say something of the node. It takes the node first: who
+// is about to say something has said it then, or finds the node gone.
 func dropNode(tx *store.Tx, old *node) error {
+	tx.Queue("SELECT id FROM inventory_node WHERE tenant = $1 AND id = $2"+tx.Dialect().ForUpdate(), old.id)
 	for _, e := range old.edges() {
 		tx.Queue("DELETE FROM inventory_edge WHERE tenant = $1 AND from_id = $2 AND to_id = $3 AND type = $4 AND role = $5 AND owner = $6",
 			e.From, e.To, e.Type, e.Role, old.id)

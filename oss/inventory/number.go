@@ -189,6 +189,16 @@ func Assign(tx *store.Tx, kind, value, holder string) error {
 	return shelfOf(kind).assign(tx, kind, value, holder)
 }
 
+// AssignLater is Assign, and AssignSIM for a value of kind sim, in one round trip with
+// what else is asked: done says after [store.Tx.Flush] that the value was the holder's.
+func AssignLater(tx *store.Tx, kind, value, holder string, done *bool) {
+	s := shelfOf(kind)
+	tx.Later(func(rows store.Rows) error {
+		*done = rows.Next()
+		return nil
+	}, s.toAssign()+" RETURNING "+s.key, kind, value, holder)
+}
+
 // Release gives a number back. One that was in use rests for the quarantine, or
 // for its pool's if that is negative; one that was only reserved is free at once.
 // A number that nobody holds any more is no error, so that it may be done again.
@@ -262,17 +272,28 @@ type drawer struct {
 // while, which is not walked through again and again. What another node freed meanwhile
 // has its turn after the rest.
 func goOn(tx *store.Tx, pool string, take func(behind string) (value string, err error)) (string, error) {
-	d := drawer{tx.DB(), tx.Tenant(), pool}
-	last, _ := lastTaken.Load(d)
-	behind, _ := last.(string) // none at first
+	behind := behind(tx, pool)
 	value, err := take(behind)
 	if err == store.ErrNotFound && behind != "" {
 		value, err = take("")
 	}
 	if err == nil {
-		tx.OnCommit(func() { lastTaken.Store(d, value) })
+		noteTaken(tx, pool, value)
 	}
 	return value, err
+}
+
+// behind is the value that was reserved last from the pool, "" if none was.
+func behind(tx *store.Tx, pool string) string {
+	last, _ := lastTaken.Load(drawer{tx.DB(), tx.Tenant(), pool})
+	value, _ := last.(string)
+	return value
+}
+
+// noteTaken notes that a value was reserved as the next of its pool.
+func noteTaken(tx *store.Tx, pool, value string) {
+	d := drawer{tx.DB(), tx.Tenant(), pool}
+	tx.OnCommit(func() { lastTaken.Store(d, value) })
 }
 
 // startOver lets the tenant's pools be searched from the beginning: something may have
@@ -311,9 +332,12 @@ func (s shelf) reserveNext(tx *store.Tx, kind, pool, holder string, until time.T
 	return "", fault.Clash("poolEmpty", "Pool %q has no free %s left", p.Name, s.what)
 }
 
+func (s shelf) toAssign() string {
+	return "UPDATE " + s.table + " SET state = 'assigned', until = 0 WHERE tenant = $1 AND " + s.match() + " AND holder = $4 AND state IN ('reserved', 'assigned')"
+}
+
 func (s shelf) assign(tx *store.Tx, kind, value, holder string) error {
-	n, err := tx.Exec("UPDATE "+s.table+" SET state = 'assigned', until = 0 WHERE tenant = $1 AND "+s.match()+
-		" AND holder = $4 AND state IN ('reserved', 'assigned')", kind, value, holder)
+	n, err := tx.Exec(s.toAssign(), kind, value, holder)
 	if err == nil && n == 0 {
 		err = fault.Clash("numberNotAvailable", "%s %s is not reserved for %s", s.title(), value, holder)
 	}

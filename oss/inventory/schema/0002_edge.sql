@@ -1,0 +1,4 @@
+-- PostgreSQL looks for both ends of every new edge, which costs more than the edge. Who
+-- says something of a node holds it instead, and who deletes one looks for edges then:
+-- see checkStatements and dropNode.
+-- postgres: ALTER TABLE inventory_edge DROP CONSTRAINT inventory_edge_tenant_from_id_fkey, DROP CONSTRAINT inventory_edge_tenant_to_id_fkey;
