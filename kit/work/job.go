@@ -54,17 +54,13 @@ func (j *Job) Finish(tx *store.Tx) error {
 		if !rows.Next() {
 			return store.ErrStale
 		}
-		var again int64
-		err := rows.Scan(&again)
 		rows.Close()
-		if again == 0 {
-			y.Queue("DELETE FROM work_job WHERE id = $1", j.ID)
-			return err
-		}
+		// An Enqueue of this transaction may stand between the question and these two.
+		y.Queue("DELETE FROM work_job WHERE id = $1 AND again_at = 0", j.ID)
 		y.Queue(`UPDATE work_job SET epoch = epoch + 1, lease_until = 0, owner = '', again_at = 0, attempt = 0, last_error = '', run_at = again_at
 			WHERE id = $1`, j.ID)
-		return err
-	}, "SELECT again_at FROM work_job WHERE id = $1 AND epoch = $2"+tx.Dialect().ForUpdate(), j.ID, j.epoch)
+		return nil
+	}, "SELECT id FROM work_job WHERE id = $1 AND epoch = $2"+tx.Dialect().ForUpdate(), j.ID, j.epoch)
 	tx.OnCommit(func() { j.finished.Store(true) })
 	return nil
 }

@@ -258,6 +258,37 @@ func TestAnEnqueueDuringTheRunRunsOnceMore(t *testing.T) {
 }
 
 // Each failed attempt is in the log; that it is only too early is not a failure.
+// A job may end and ask for itself again in one transaction, in either order.
+func TestAJobThatAsksForItselfRunsAgain(t *testing.T) {
+	for _, finishFirst := range []bool{true, false} {
+		storetest.Each(t, schemas, func(t *testing.T, db *store.DB) {
+			r := work.New(db, quiet(), work.Config{})
+			runs := make(chan struct{}, 10)
+			r.Handle("daily", work.Options{}, func(ctx context.Context, j *work.Job) error {
+				runs <- struct{}{}
+				return db.Write(ctx, j.Scope(), func(tx *store.Tx) error {
+					again := func() error {
+						if len(runs) > 2 {
+							return nil
+						}
+						return work.Enqueue(tx, j.Kind, j.Key, nil, time.Time{})
+					}
+					if finishFirst {
+						return errors.Join(j.Finish(tx), again())
+					}
+					return errors.Join(again(), j.Finish(tx))
+				})
+			})
+			start(t, r)
+			enqueue(t, db, "daily", "round", nil, time.Time{})
+			idle(t, r)
+			if len(runs) != 3 {
+				t.Errorf("finished first %v: it ran %d times, want 3", finishFirst, len(runs))
+			}
+		})
+	}
+}
+
 func TestEveryFailedAttemptIsLogged(t *testing.T) {
 	storetest.Each(t, schemas, func(t *testing.T, db *store.DB) {
 		var out bytes.Buffer // the runner's handler of this kind runs one at a time; read after Stop
