@@ -26,25 +26,12 @@ const poolsQuarantine = -1
 // assign gives the parts of a target graph that come from pools their values:
 // those asked for, those that held has already (the first graph counts), or the
 // next it may draw; tells the parts on elements what was assigned beside them; and
-// claims their places there. Reservations and claims are made in the transaction of the plan, in the name of the root service, for an
-// order that begins at start.
+// claims their places there. Reservations and claims are made in the transaction of
+// the plan, in the name of the root service, for an order that begins at start.
 func assign(tx *store.Tx, target *Graph, draw inventory.Draw, start time.Time, held ...*Graph) error {
-	holder, until := target.Root().ID, startAt(tx, start).Add(reservedFor)
-	for i := range target.Parts {
-		p := &target.Parts[i]
-		had := holders(p, held)
-		var err error
-		switch kind, isNumber := strings.CutPrefix(p.Category, numberPrefix); {
-		case isNumber:
-			err = assignNumber(tx, draw, kind, holder, until, had, p)
-		case p.Category == simCategory:
-			err = assignSIM(tx, draw, holder, until, had, p)
-		case p.ownsCard():
-			err = assignCard(tx, draw, holder, until, had, p)
-		}
-		if err != nil {
-			return err
-		}
+	d := drawing{tx, draw, target.Root().ID, startAt(tx, start).Add(reservedFor)}
+	if err := d.values(target, held); err != nil {
+		return err
 	}
 	if err := target.apart(); err != nil {
 		return err
@@ -55,11 +42,63 @@ func assign(tx *store.Tx, target *Graph, draw inventory.Draw, start time.Time, h
 		}
 	}
 	for _, place := range target.places() {
-		if err := activation.Claim(tx, place, holder); err != nil {
+		if err := activation.Claim(tx, place, d.holder); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// drawing is how a service gets values from pools.
+type drawing struct {
+	tx     *store.Tx
+	draw   inventory.Draw
+	holder string
+	until  time.Time
+}
+
+// values gives the parts of a graph their values. Those that may be any are drawn
+// together, after what is certain was taken.
+func (d drawing) values(target *Graph, held []*Graph) error {
+	var next []*inventory.Next
+	var of []*Part
+	for i := range target.Parts {
+		p := &target.Parts[i]
+		had := holders(p, held)
+		var draws *inventory.Next
+		var err error
+		switch kind, isNumber := strings.CutPrefix(p.Category, numberPrefix); {
+		case isNumber:
+			draws, err = d.number(kind, had, p)
+		case p.Category == simCategory:
+			draws, err = d.sim(had, p)
+		case p.ownsCard():
+			err = d.card(had, p)
+		}
+		if err != nil {
+			return err
+		}
+		if draws != nil {
+			next, of = append(next, draws), append(of, p)
+		}
+	}
+	if err := d.draw.ReserveNext(d.tx, d.holder, d.until, next); err != nil {
+		return err
+	}
+	for i, n := range next {
+		of[i].hold(n.Kind, n.Value, n.IMSI)
+	}
+	return nil
+}
+
+// hold notes what the part has from a pool.
+func (p *Part) hold(kind, value, imsi string) {
+	if kind != simCategory {
+		p.set(kind, value)
+		return
+	}
+	p.set("iccid", value)
+	p.set("imsi", imsi)
 }
 
 // reservation is the @referredType of a supporting resource that is one of TMF685.
@@ -121,32 +160,35 @@ func (g *Graph) apart() error {
 	return nil
 }
 
-func assignNumber(tx *store.Tx, draw inventory.Draw, kind, holder string, until time.Time, had had, p *Part) error {
+// number gives a part its number, or says that any of the pool will do.
+func (d drawing) number(kind string, had had, p *Part) (*inventory.Next, error) {
 	want := p.value(kind)
 	if was := had.with(kind, want); was != nil {
 		p.set(kind, was.value(kind))
-		return nil
+		return nil, nil
 	}
-	got, err := draw.Reserve(tx, kind, p.value("pool"), want, holder, until)
-	if err == nil {
-		p.set(kind, got)
+	if want == "" {
+		return &inventory.Next{Kind: kind, Pool: p.value("pool")}, nil
 	}
-	return err
+	_, err := d.draw.Reserve(d.tx, kind, p.value("pool"), want, d.holder, d.until)
+	return nil, err
 }
 
-func assignSIM(tx *store.Tx, draw inventory.Draw, holder string, until time.Time, had had, p *Part) error {
+// sim gives a part its card, or says that any of the pool will do.
+func (d drawing) sim(had had, p *Part) (*inventory.Next, error) {
 	want := p.value("iccid")
 	if was := had.with("iccid", want); was != nil {
-		p.set("iccid", was.value("iccid"))
-		p.set("imsi", was.value("imsi"))
-		return nil
+		p.hold(simCategory, was.value("iccid"), was.value("imsi"))
+		return nil, nil
 	}
-	sim, err := draw.ReserveSIM(tx, p.value("pool"), want, holder, until)
+	if want == "" {
+		return &inventory.Next{Kind: simCategory, Pool: p.value("pool")}, nil
+	}
+	sim, err := d.draw.ReserveSIM(d.tx, p.value("pool"), want, d.holder, d.until)
 	if err == nil {
-		p.set("iccid", sim.ICCID)
-		p.set("imsi", sim.IMSI)
+		p.hold(simCategory, sim.ICCID, sim.IMSI)
 	}
-	return err
+	return nil, err
 }
 
 // ownsCard says that the part is an entry of a SIM card ordered by itself: no
@@ -156,11 +198,11 @@ func (p *Part) ownsCard() bool {
 	return ok && p.Path == "" && k.secrets == "iccid"
 }
 
-// assignCard reserves the card of an entry's key. A key that no card of the stock
-// has stands for itself, without keys to authenticate it.
-func assignCard(tx *store.Tx, draw inventory.Draw, holder string, until time.Time, had had, p *Part) error {
+// card reserves the card of an entry's key. A key that no card of the stock has
+// stands for itself, without keys to authenticate it.
+func (d drawing) card(had had, p *Part) error {
 	imsi, iccid := p.value("imsi"), p.value("iccid")
-	sim, err := inventory.SIMByIMSI(tx, imsi)
+	sim, err := inventory.SIMByIMSI(d.tx, imsi)
 	switch {
 	case fault.Is(err, fault.NotFound) && iccid == "":
 		return nil
@@ -173,7 +215,7 @@ func assignCard(tx *store.Tx, draw inventory.Draw, holder string, until time.Tim
 	if had.with("iccid", sim.ICCID) != nil {
 		return nil
 	}
-	_, err = draw.ReserveSIM(tx, sim.Pool, sim.ICCID, holder, until)
+	_, err = d.draw.ReserveSIM(d.tx, sim.Pool, sim.ICCID, d.holder, d.until)
 	if fault.Is(err, fault.Conflict) {
 		return fault.Clash("simInUse", "The card with IMSI %q is in use, reserved or at rest", imsi)
 	}
@@ -224,17 +266,38 @@ func (g *Graph) assignedBelow(path string) map[string]string {
 	return out
 }
 
+// use is a value of a pool that a part of a service takes into use.
+type use struct {
+	Pooled
+	part *Part
+	done bool // it was reserved for the service
+}
+
+// takeLater turns into use what now has of pools and before had not, in one round trip
+// with what else is asked; never nil.
+func takeLater(tx *store.Tx, before, now *Graph) []*use {
+	had, uses := before.pooled(), []*use{}
+	for _, p := range partsOf(now) {
+		_ = p.eachPooled(func(kind, value string) error { // the function never fails
+			if v := (Pooled{kind, value}); !slices.Contains(had, v) {
+				u := &use{Pooled: v, part: &p}
+				uses = append(uses, u)
+				inventory.AssignLater(tx, kind, value, now.Root().ID, &u.done)
+			}
+			return nil
+		})
+	}
+	return uses
+}
+
 // settle makes the pools agree with a graph that is now in the network: what it
 // holds is assigned, what it held before is released into quarantine.
-func settle(tx *store.Tx, before, now *Graph) error {
-	had := before.pooled()
-	for _, p := range partsOf(now) {
-		if err := p.eachPooled(func(kind, value string) error {
-			if slices.Contains(had, Pooled{kind, value}) {
-				return nil
-			}
-			return p.take(tx, kind, value, now.Root().ID)
-		}); err != nil {
+func settle(tx *store.Tx, before, now *Graph, uses []*use) error {
+	for _, u := range uses {
+		if u.done {
+			continue
+		}
+		if err := u.part.take(tx, u.Kind, u.Value, now.Root().ID); err != nil {
 			return err
 		}
 	}

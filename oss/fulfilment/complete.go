@@ -57,11 +57,11 @@ func loadItem(tx *store.Tx, order, item string) (itemRow, error) {
 
 // finishItem ends an item whose last task is closed: completed, or, if it was
 // being taken back, cancelled or failed.
-func finishItem(tx *store.Tx, it itemRow) error {
+func finishItem(tx *store.Tx, it itemRow, uses []*use) error {
 	if it.state == PendingCancellation {
 		return takenBack(tx, it)
 	}
-	return complete(tx, it)
+	return complete(tx, it, uses)
 }
 
 func completeItem(tx *store.Tx, order, item string) error {
@@ -69,17 +69,24 @@ func completeItem(tx *store.Tx, order, item string) error {
 	if err != nil {
 		return err
 	}
-	return complete(tx, it)
+	return complete(tx, it, nil)
 }
 
 // complete makes the inventory say what the network has confirmed, and tells it
 // in the same transaction: nobody can bill a service that is not confirmed, nor
 // miss one that is.
-func complete(tx *store.Tx, it itemRow) error {
-	if err := it.apply(tx); err != nil {
+func complete(tx *store.Tx, it itemRow, uses []*use) error {
+	if uses == nil {
+		inventory.Services.FetchLater(tx, it.services(), true)
+		uses = takeLater(tx, it.before, it.graph)
+		if err := tx.Flush(); err != nil {
+			return err
+		}
+	}
+	if err := settle(tx, it.before, it.graph, uses); err != nil {
 		return err
 	}
-	if err := settle(tx, it.before, it.graph); err != nil {
+	if err := it.apply(tx); err != nil {
 		return err
 	}
 	if !it.ofResource() {
@@ -101,7 +108,7 @@ func (it itemRow) end(tx *store.Tx, state, reason string) error {
 	if it.step != stepActivate {
 		at = behindBuilt
 	}
-	tx.QueueOne("UPDATE fulfilment_item SET state = $4, reason = $5, at = "+at+" WHERE tenant = $1 AND service_order = $2 AND item = $3",
+	tx.QueueOne("UPDATE fulfilment_item SET state = $4, reason = $5, open_tasks = 0, at = "+at+" WHERE tenant = $1 AND service_order = $2 AND item = $3",
 		it.order, it.item, state, reason, store.Micros(tx.Now()))
 	if it.step != stepActivate {
 		tx.Queue("DELETE FROM fulfilment_claim WHERE tenant = $1 AND service = $2 AND service_order = $3", it.service, it.order)
@@ -120,9 +127,6 @@ func (it itemRow) end(tx *store.Tx, state, reason string) error {
 
 // apply brings services and resources in the inventory to what now runs.
 func (it itemRow) apply(tx *store.Tx) error {
-	if err := inventory.Services.Fetch(tx, it.services(), true); err != nil {
-		return err
-	}
 	for i := len(partsOf(it.graph)) - 1; i >= 0; i-- { // children first: parents refer to them
 		p := &it.graph.Parts[i]
 		if err := it.applyPart(tx, p, it.before.same(p)); err != nil {

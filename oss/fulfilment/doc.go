@@ -21,7 +21,8 @@
 // The job that runs a task is fenced: a run that lost its lease cannot write an
 // outcome. Taking an item back turns its tasks round under the same jobs, so
 // doing and undoing never overlap. A service is active in the inventory, its
-// numbers are assigned, and the fact is told in one transaction.
+// numbers are assigned, and the fact is told in one transaction, which the outcomes
+// of several tasks share when they come at the same time.
 //
 // # The life of a task
 //

@@ -1,10 +1,13 @@
 package fulfilment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +50,7 @@ type Engine struct {
 	keys     Opener
 	made     map[string]func(key, holder string) (map[string]driver.Secret, error)
 	log      *slog.Logger
+	outcomes *store.Group[outcome]
 }
 
 // Make says how the secrets of entries of a type are made that no card of the stock
@@ -58,12 +62,19 @@ func (e *Engine) Make(typ string, secrets func(key, holder string) (map[string]d
 
 // NewEngine prepares the engine and gives its jobs to the runner.
 func NewEngine(db *store.DB, runner *work.Runner, elements Elements, keys Opener, log *slog.Logger, concurrency int) *Engine {
-	e := &Engine{db: db, elements: elements, keys: keys, log: log, made: map[string]func(string, string) (map[string]driver.Secret, error){}}
+	e := &Engine{db: db, elements: elements, keys: keys, log: log, made: map[string]func(string, string) (map[string]driver.Secret, error){},
+		outcomes: store.NewGroup(db, outcomeLanes, maxOutcomes, succeeded)}
 	runner.Handle(taskJob, work.Options{Concurrency: concurrency, MaxAttempts: maxAttempts}, e.run)
 	runner.Handle(startJob, work.Options{Concurrency: 1, MaxAttempts: maxAttempts}, e.start)
 	runner.Handle(dateJob, work.Options{Concurrency: 1, MaxAttempts: maxAttempts}, e.dateReached)
 	return e
 }
+
+// What tasks have led to is written together, by this many at most.
+const (
+	outcomeLanes = 2
+	maxOutcomes  = 32
+)
 
 // maxAttempts is the runner's: the fault policy decides long before.
 const maxAttempts = 1_000_000
@@ -130,12 +141,7 @@ func (e *Engine) perform(ctx context.Context, scope store.Scope, job *work.Job, 
 	if err != nil {
 		return err
 	}
-	err = e.db.Write(ctx, scope, func(tx *store.Tx) error {
-		if err := job.Finish(tx); err != nil {
-			return err
-		}
-		return taskSucceeded(tx, t, evidence(seen))
-	})
+	err = e.outcomes.Write(ctx, scope, outcome{job, t, evidence(seen)})
 	if f := fault.Of(err); err != nil && f.Kind != fault.Internal && f.Kind != fault.Unavailable {
 		// The element agrees, but our own books do not: a number whose reservation
 		// ran out is somebody else's by now. Trying again does not help.
@@ -190,37 +196,136 @@ func evidence(o driver.Observed) string {
 	return o.Key + " " + string(b)
 }
 
-// taskSucceeded writes a confirmed task and starts what waited for it. A task
-// whose intent was turned round meanwhile (undoing) refuses the outcome of the
-// old intent: the whole transaction fails, and the job runs again.
-func taskSucceeded(tx *store.Tx, t task, seen string) error {
-	state := taskDone
-	if t.undoing == 1 {
-		state = taskUndone
-	}
-	tx.QueueOne("UPDATE fulfilment_task SET state = $3, attempt = attempt + 1, class = '', cause = '', evidence = $4, at = $5 WHERE tenant = $1 AND id = $2 AND state = 'ready' AND undoing = $6",
-		t.id, state, seen, store.Micros(tx.Now()), t.undoing)
-	return closeTask(tx, t)
+// outcome is a task whose element agrees, and what that said when it was read back.
+type outcome struct {
+	job  *work.Job
+	task task
+	seen string
 }
 
-// closeTask counts a task as closed: the tasks behind it may start, and the item
-// is complete with its last one.
-func closeTask(tx *store.Tx, t task) error {
-	var open int64
-	it, err := scanItemWith(tx.Row("UPDATE fulfilment_item SET open_tasks = open_tasks - 1 WHERE tenant = $1 AND service_order = $2 AND item = $3 RETURNING open_tasks, "+itemColumns,
-		t.order, t.item), &open)
-	if err != nil {
-		return err
+// succeeded writes confirmed tasks and starts what waited for them. A task whose intent
+// was turned round meanwhile (undoing) refuses the outcome of the old intent: the whole
+// transaction fails, and the job runs again. Tasks of one order are written one after the
+// other, since one may change what the next one is part of.
+func succeeded(tx *store.Tx, all []outcome) error {
+	for len(all) > 0 {
+		var round, later []outcome
+		orders := map[string]bool{}
+		for _, o := range all {
+			if orders[o.task.order] {
+				later = append(later, o)
+				continue
+			}
+			orders[o.task.order] = true
+			round = append(round, o)
+		}
+		if err := roundSucceeded(tx, slices.Sorted(maps.Keys(orders)), round); err != nil {
+			return err
+		}
+		all = later
 	}
-	if it.arrows {
-		if err := startBehind(tx, t.id); err != nil {
+	return nil
+}
+
+// roundSucceeded writes confirmed tasks of as many orders. It asks together what each of
+// them needs, and takes locks in one sequence, so that no two wait for each other: the
+// orders, as everybody who changes one, then the jobs, both by id.
+func roundSucceeded(tx *store.Tx, orders []string, round []outcome) error {
+	ServiceOrders.FetchLater(tx, orders, true)
+	slices.SortFunc(round, func(a, b outcome) int { return cmp.Compare(a.job.ID, b.job.ID) })
+	for _, o := range round {
+		if err := o.job.Finish(tx); err != nil {
 			return err
 		}
 	}
-	if open > 0 {
+	all := make([]closing, len(round))
+	for i, o := range round {
+		state := taskDone
+		if o.task.undoing == 1 {
+			state = taskUndone
+		}
+		tx.QueueOne("UPDATE fulfilment_task SET state = $3, attempt = attempt + 1, class = '', cause = '', evidence = $4, at = $5 WHERE tenant = $1 AND id = $2 AND state = 'ready' AND undoing = $6",
+			o.task.id, state, o.seen, store.Micros(tx.Now()), o.task.undoing)
+		all[i].task = o.task
+		all[i].ask(tx)
+	}
+	if err := tx.Flush(); err != nil {
+		return err
+	}
+	var services []string
+	for i := range all {
+		services = append(services, all[i].prepare(tx)...)
+	}
+	inventory.Services.FetchLater(tx, services, true)
+	if err := tx.Flush(); err != nil {
+		return err
+	}
+	for _, c := range all {
+		if err := c.end(tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// closing is a task that is being closed: the tasks behind it may start, and its item
+// is complete with its last one.
+type closing struct {
+	task task
+	open int64 // tasks of the item that are left without it
+	item itemRow
+	uses []*use // what the item takes from pools, if it is complete; nil: not asked
+}
+
+// closeTask counts a task as closed.
+func closeTask(tx *store.Tx, t task) error {
+	c := closing{task: t}
+	c.ask(tx)
+	if err := tx.Flush(); err != nil {
+		return err
+	}
+	return c.end(tx)
+}
+
+// ask reads the item, which nobody else changes from now on.
+func (c *closing) ask(tx *store.Tx) {
+	tx.Later(func(rows store.Rows) (err error) {
+		if !rows.Next() {
+			return store.ErrNotFound
+		}
+		c.item, err = scanItemWith(rows, &c.open)
+		if c.open--; err == nil && c.open < 0 {
+			err = fmt.Errorf("item %s of order %s has no open task", c.task.item, c.task.order)
+		}
+		return err
+	}, "SELECT open_tasks, "+itemColumns+" FROM fulfilment_item WHERE tenant = $1 AND service_order = $2 AND item = $3"+tx.Dialect().ForUpdate(),
+		c.task.order, c.task.item)
+}
+
+// prepare asks for what the item takes from pools, if this is its end, and says which
+// services it will change.
+func (c *closing) prepare(tx *store.Tx) []string {
+	if c.open > 0 || c.item.state == PendingCancellation {
 		return nil
 	}
-	return finishItem(tx, it)
+	c.uses = takeLater(tx, c.item.before, c.item.graph)
+	return c.item.services()
+}
+
+// end takes the task off its item. The end of the item writes that it has none left.
+func (c *closing) end(tx *store.Tx) error {
+	if c.open > 0 {
+		tx.QueueOne("UPDATE fulfilment_item SET open_tasks = open_tasks - 1 WHERE tenant = $1 AND service_order = $2 AND item = $3", c.task.order, c.task.item)
+	}
+	if c.item.arrows {
+		if err := startBehind(tx, c.task.id); err != nil {
+			return err
+		}
+	}
+	if c.open > 0 {
+		return nil
+	}
+	return finishItem(tx, c.item, c.uses)
 }
 
 // startBehind starts the tasks that waited for id alone. A gate needs no

@@ -297,17 +297,20 @@ func noteTaken(tx *store.Tx, pool, value string) {
 }
 
 // startOver lets the tenant's pools be searched from the beginning: something may have
-// become free there.
+// become free there. It forgets at once as well: whoever sees the transaction's end may be
+// here before what follows it.
 func startOver(tx *store.Tx) {
 	db, tenant := tx.DB(), tx.Tenant()
-	tx.OnCommit(func() {
+	forget := func() {
 		lastTaken.Range(func(k, _ any) bool {
 			if d := k.(drawer); d.db == db && d.tenant == tenant {
 				lastTaken.Delete(d)
 			}
 			return true
 		})
-	})
+	}
+	forget()
+	tx.OnCommit(forget)
 }
 
 // reserveNext passes over numbers that others are taking at this moment. Only if
