@@ -550,11 +550,11 @@ func compare(b *compute.Bill, before, now map[owedKey]int64) error {
 	return nil
 }
 
-// TestEveryBillIsWhatTheOracleSays bills made-up accounts. BILLING_HISTORIES is how many,
-// BILLING_SEED the first of them.
+// TestEveryBillIsWhatTheOracleSays bills made-up accounts. TANDEM_BILLING_HISTORIES is how many,
+// TANDEM_SEED the first of them.
 func TestEveryBillIsWhatTheOracleSays(t *testing.T) {
-	count, seed := setting(t, "BILLING_HISTORIES", 2_000), setting(t, "BILLING_SEED", rand.Uint64N(1<<40))
-	t.Logf("BILLING_SEED=%d BILLING_HISTORIES=%d", seed, count)
+	count, seed := setting(t, "TANDEM_BILLING_HISTORIES", 2_000), setting(t, "TANDEM_SEED", rand.Uint64N(1<<40))
+	t.Logf("TANDEM_SEED=%d TANDEM_BILLING_HISTORIES=%d", seed, count)
 	begun := time.Now()
 	var next, lines atomic.Uint64
 	var workers sync.WaitGroup
@@ -567,7 +567,7 @@ func TestEveryBillIsWhatTheOracleSays(t *testing.T) {
 				}
 				n, err := newHistory(rand.New(rand.NewPCG(seed+i, 1))).play()
 				if lines.Add(uint64(n)); err != nil {
-					t.Errorf("BILLING_SEED=%d BILLING_HISTORIES=1: %v", seed+i, err)
+					t.Errorf("TANDEM_SEED=%d TANDEM_BILLING_HISTORIES=1: %v", seed+i, err)
 				}
 			}
 		})

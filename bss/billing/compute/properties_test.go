@@ -17,11 +17,11 @@ import (
 // many runs a property on made-up data and says the seed of the one that fails.
 func many(t *testing.T, count uint64, property func(r *rand.Rand) error) {
 	t.Helper()
-	seed := setting(t, "BILLING_SEED", rand.Uint64N(1<<40))
-	t.Logf("BILLING_SEED=%d", seed)
+	seed := setting(t, "TANDEM_SEED", rand.Uint64N(1<<40))
+	t.Logf("TANDEM_SEED=%d", seed)
 	for i := range count {
 		if err := property(rand.New(rand.NewPCG(seed+i, 2))); err != nil {
-			t.Fatalf("BILLING_SEED=%d: %v", seed+i, err)
+			t.Fatalf("TANDEM_SEED=%d: %v", seed+i, err)
 		}
 	}
 }
