@@ -6,7 +6,6 @@ import (
 
 	"tandem/kit/civil"
 	"tandem/kit/fault"
-	"tandem/kit/money"
 )
 
 // charge is a piece of what is charged, as discounts and commitments see it: it lies wholly
@@ -258,26 +257,9 @@ func (e *engine) end() (int64, error) {
 // that were billed and no longer are.
 func (e *engine) window(a *altering, start, end int64) error {
 	o := a.owed
-	first, last := o.first, o.last
-	if o.Sort == Discount {
-		last = o.first - 1
-		if end > day(o.from) {
-			k, err := o.Cycle.Index(dateOf(end - 1))
-			if err != nil {
-				return o.outside(err)
-			}
-			last = k
-		}
-		if o.Periods > 0 && o.Periods < int64(last-first)+1 {
-			last = first + int(o.Periods) - 1
-		}
-	}
-	if start > day(o.from) {
-		k, err := o.Cycle.Index(dateOf(start))
-		if err != nil {
-			return o.outside(err)
-		}
-		first = k
+	first, last, err := a.between(start, end)
+	if err != nil {
+		return err
 	}
 	for i := range o.past {
 		k := o.past[i].Index
@@ -300,6 +282,30 @@ func (e *engine) window(a *altering, start, end int64) error {
 	return nil
 }
 
+// between is the first and the last period between two days: of a commitment that are due,
+// of a discount in which it may hold.
+func (a *altering) between(start, end int64) (first, last int, err error) {
+	o := a.owed
+	first, last = o.first, o.last
+	if o.Sort == Discount {
+		last = o.first - 1
+		if end > day(o.from) {
+			if last, err = o.Cycle.Index(dateOf(end - 1)); err != nil {
+				return 0, 0, o.outside(err)
+			}
+		}
+		if o.Periods > 0 && o.Periods < int64(last-first)+1 {
+			last = first + int(o.Periods) - 1
+		}
+	}
+	if start > day(o.from) {
+		if first, err = o.Cycle.Index(dateOf(start)); err != nil {
+			return 0, 0, o.outside(err)
+		}
+	}
+	return first, last, nil
+}
+
 // open adds period k, unless it is over before the start. One that no longer holds has no
 // days; one of a commitment that was billed holds, due or not.
 func (e *engine) open(a *altering, k int, start int64, holds bool) error {
@@ -315,304 +321,5 @@ func (e *engine) open(a *altering, k int, start int64, holds bool) error {
 		return nil
 	}
 	a.windows = append(a.windows, w)
-	return nil
-}
-
-// charges are the pieces of all that is charged from a day on.
-func (e *engine) charges(start int64, cuts []int64) (out []charge, err error) {
-	out = make([]charge, 0, 2*len(e.owed)+len(e.usage))
-	for i := range e.owed {
-		o := &e.owed[i]
-		switch o.Sort {
-		case Recurring:
-			out, err = e.pieces(out, o, start, cuts)
-		case OneTime:
-			if day(o.from) >= start && (o.last == 0 || len(o.past) > 0) {
-				out, err = e.piece(out, o, 0, cuts)
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return append(out, e.usage...), nil
-}
-
-// pieces are those of a recurring charge.
-func (e *engine) pieces(out []charge, o *owed, start int64, cuts []int64) ([]charge, error) {
-	first, through := o.first, o.last
-	if start > day(o.from) {
-		k, err := o.Cycle.Index(dateOf(start))
-		if err != nil {
-			return nil, o.outside(err)
-		}
-		first = k
-	}
-	if len(o.past) > 0 {
-		through = max(through, o.top)
-	}
-	for k := first; k <= through; k++ {
-		if k > o.last && len(o.at(k)) == 0 {
-			continue
-		}
-		var err error
-		if out, err = e.piece(out, o, k, cuts); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// piece cuts the charge for a service period at the given days. What lies before the
-// first of them is left out.
-func (e *engine) piece(out []charge, o *owed, k int, cuts []int64) ([]charge, error) {
-	p, err := e.service(o, k)
-	if err != nil {
-		return nil, err
-	}
-	if p.part.Empty() {
-		return out, nil
-	}
-	tax, err := e.taxed(o, &p, o.at(k))
-	if err != nil {
-		return nil, err
-	}
-	days := span{day(p.part.From), day(p.part.To)}
-	at, _ := slices.BinarySearch(cuts, days.from+1) // the first cut within
-	from, ticks := days.from, p.ticks
-	if from < cuts[0] {
-		if from = cuts[0]; from >= days.to {
-			return out, nil
-		}
-		ticks.from, at = e.mark(o.rule, dateOf(from)), 1
-	}
-	for from < days.to {
-		to := days.to
-		ticks.to = p.ticks.to
-		if at < len(cuts) && cuts[at] < days.to {
-			to = cuts[at]
-			ticks.to = e.mark(o.rule, dateOf(to))
-		}
-		sum, err := o.amount(p.ticks, ticks, e.round)
-		if err != nil {
-			return nil, err
-		}
-		if sum != 0 {
-			out = append(out, charge{days: span{from, to}, price: o.Price, product: o.Product, revenue: o.Revenue, left: sum, tax: tax})
-		}
-		from, ticks.from, at = to, ticks.to, at+1
-	}
-	return out, nil
-}
-
-// few are so many charges that looking at all of them is no work.
-const few = 64
-
-// sortOut lists the charges, of a large account also by product: each of its lines may have
-// a discount of its own.
-func (e *engine) sortOut(charges []charge) {
-	e.all = make([]int, len(charges))
-	for i := range charges {
-		e.all[i] = i
-	}
-	if len(charges) <= few {
-		return
-	}
-	e.of = map[string][]int{}
-	for i := range charges {
-		e.of[charges[i].product] = append(e.of[charges[i].product], i)
-	}
-}
-
-// near are the charges that a discount or commitment may count.
-func (e *engine) near(o *owed) []int {
-	if o.AllOf || e.of == nil {
-		return e.all
-	}
-	return e.of[o.Product]
-}
-
-// counts says that a discount or commitment counts a charge in one of its periods. Usage
-// belongs to the first period that shares a day with it.
-func (o *owed) counts(c *charge, w *window) bool {
-	at := c.days.from
-	if c.usage {
-		at = max(at, day(o.from))
-	}
-	switch {
-	case at < w.days.from || at >= w.days.to || at >= c.days.to:
-		return false
-	case !o.AllOf && c.product != o.Product:
-		return false
-	case c.usage:
-		return o.WithUsage
-	}
-	return len(o.Alters) == 0 || slices.Contains(o.Alters, c.price)
-}
-
-// discount works out what a discount takes off (or puts on) in one of its periods, shares
-// it out over the charges that it counts, and makes a line for each tax of them.
-func (e *engine) discount(a *altering, w *window, charges []charge) (err error) {
-	o, base, alike := a.owed, int64(0), a.last
-	found := e.found[:0]
-	for _, i := range e.near(o) {
-		if c := &charges[i]; c.left > 0 && o.counts(c, w) {
-			alike = alike && (len(found) == 0 || c.tax.same(charges[found[0]].tax))
-			if base, err = plus(base, c.left); err != nil {
-				return err
-			}
-			found = append(found, i)
-		}
-	}
-	e.found = found
-	sum, err := e.change(o, w, base)
-	if err != nil {
-		return err
-	}
-	shares := e.shares[:0]
-	switch {
-	case sum == 0:
-	case alike: // how it is shared out makes no difference to anyone
-		shares = append(shares, share{tax: charges[found[0]].tax, revenue: charges[found[0]].revenue, wanted: sum})
-	default:
-		if shares, err = e.share(shares, sum, charges); err != nil {
-			return err
-		}
-	}
-	return e.lower(o, w, base, shares)
-}
-
-// change is what a discount changes of what it counts: negative takes off.
-func (e *engine) change(o *owed, w *window, base int64) (sum int64, err error) {
-	if base == 0 {
-		return 0, nil
-	}
-	if o.byPercent() {
-		if sum, err = money.MulDiv(base, o.Percent.Num, o.Percent.Den*100, e.round); err != nil {
-			return 0, tooLarge(o.Name)
-		}
-	} else if sum, err = o.amount(w.ticks, w.ticks, e.round); err != nil {
-		return 0, err
-	}
-	if o.Cap.Currency != (money.Currency{}) {
-		most, err := post(o.Cap, 1, e.round, o.Name)
-		if err != nil {
-			return 0, err
-		}
-		sum = min(max(sum, -size(most)), size(most))
-	}
-	if sum > maxMinor {
-		return 0, tooLarge(o.Name)
-	}
-	return max(sum, -base), nil
-}
-
-// share is what a discount changes under one tax.
-type share struct {
-	tax            tax
-	revenue        string
-	wanted, before int64
-	bill           string // that had its first line
-}
-
-// share shares a change out over charges by what is left of them, the largest remainders
-// first, and sums it up by tax.
-func (e *engine) share(out []share, sum int64, charges []charge) ([]share, error) {
-	weights := make([]int64, len(e.found))
-	for i, at := range e.found {
-		weights[i] = charges[at].left
-	}
-	parts, err := money.Amount{Minor: sum, Currency: e.in.Currency}.Allocate(weights...)
-	if err != nil {
-		return nil, err
-	}
-	for i, at := range e.found {
-		c := &charges[at]
-		c.left += parts[i].Minor
-		k := slices.IndexFunc(out, func(s share) bool { return s.tax.same(c.tax) })
-		if k < 0 {
-			k = len(out)
-			out = append(out, share{tax: c.tax, revenue: c.revenue})
-		}
-		out[k].wanted += parts[i].Minor
-	}
-	return out, nil
-}
-
-// lower makes the lines of a discount: for each tax the difference to what was billed.
-func (e *engine) lower(o *owed, w *window, base int64, shares []share) error {
-	rows := o.at(w.index)
-	for i := range rows {
-		at, err := e.belongs(o, w, &rows[i], &shares)
-		if err != nil {
-			return err
-		}
-		s := &shares[at]
-		s.before += rows[i].Net
-		s.bill = cmp.Or(s.bill, rows[i].Bill)
-	}
-	e.shares = shares
-	next := number(rows)
-	for i := range shares {
-		s := &shares[i]
-		if s.wanted == s.before {
-			continue
-		}
-		l := e.line(o, &w.service, rows)
-		l.Number, l.Corrects, l.Base = next, s.bill, base
-		l.Wanted, l.Before, l.Amount = s.wanted, s.before, s.wanted-s.before
-		l.Revenue = cmp.Or(o.Revenue, s.revenue)
-		s.tax.put(l)
-		next++
-	}
-	return nil
-}
-
-// belongs is the share whose tax is that of a line billed before; a new one if there is none.
-func (e *engine) belongs(o *owed, w *window, b *Billed, shares *[]share) (int, error) {
-	known := slices.IndexFunc(*shares, func(s share) bool { return b.tax(s.tax).same(s.tax) })
-	if known >= 0 {
-		return known, nil
-	}
-	at := o.taxPoint(&w.service)
-	t, err := e.lookUp(b.tax(tax{category: e.category(o.TaxCategory, at), included: o.TaxIncluded}), at, o.Name)
-	if err != nil {
-		return 0, err
-	}
-	*shares = append(*shares, share{tax: t})
-	return len(*shares) - 1, nil
-}
-
-// commit works out what is missing to a commitment in one of its periods. A period for
-// which nothing is missing has a line of zero, once: it says so, and that it was looked at.
-func (e *engine) commit(o *owed, w *window, charges []charge) (err error) {
-	var counted int64
-	for _, i := range e.near(o) {
-		if c := &charges[i]; o.counts(c, w) {
-			if counted, err = plus(counted, c.left); err != nil {
-				return err
-			}
-		}
-	}
-	sum, err := o.amount(w.ticks, w.ticks, e.round)
-	if err != nil {
-		return err
-	}
-	missing, err := plus(sum, -counted)
-	if err != nil {
-		return err
-	}
-	rows := o.at(w.index)
-	wanted, before := max(0, missing), net(rows)
-	if wanted == before && len(rows) > 0 {
-		return nil
-	}
-	t, err := e.taxed(o, &w.service, rows)
-	if err != nil {
-		return err
-	}
-	l := e.line(o, &w.service, rows)
-	l.Base, l.Wanted, l.Before, l.Amount = counted, wanted, before, wanted-before
-	t.put(l)
 	return nil
 }
