@@ -33,6 +33,7 @@ type Config struct {
 	Log     *slog.Logger
 	Queue   int // calls waiting for the disk at which it sheds; 0: 65536
 	Lease   time.Duration
+	Replay  int64                         // records of the journal that a shard may need replayed, about; 0: 4 Mi, some seconds' worth
 	Clients map[credit.Face]credit.Client // the ways back
 
 	// Defaults are granted to new sessions when nothing can be made durable for longer
@@ -82,6 +83,7 @@ type Engine struct {
 	idle    *sync.Cond
 
 	outage    outage
+	pace      pace // under house
 	Stats     Stats
 	stop      context.CancelFunc // of the writer
 	done      sync.WaitGroup
@@ -132,6 +134,9 @@ func New(c Config) *Engine {
 	}
 	if c.Lease == 0 {
 		c.Lease = journal.DefaultLease
+	}
+	if c.Replay == 0 {
+		c.Replay = 4 << 20
 	}
 	e := &Engine{Config: c, names: newNames(), open: newDirectory(), wake: make(chan struct{}, 1), again: make(chan struct{}, 1), full: make(chan batch, 2), ordinal: 1}
 	e.idle = sync.NewCond(&sync.Mutex{})

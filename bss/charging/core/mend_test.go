@@ -259,6 +259,40 @@ func TestASnapshotThatFailedIsTriedAgainSoon(t *testing.T) {
 	})
 }
 
+// TestAShardIsSavedWhenItsReplayBecomesLong: by records as well as by batches.
+func TestAShardIsSavedWhenItsReplayBecomesLong(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		r.e.Close(t.Context())
+		r.replay = 50
+		r.open()
+		quiet, busy := NewRef(7, 0), NewRef(8, 0)
+		r.account(quiet, number, 1e9)
+		r.account(busy, number+1, 1e9)
+		look := func() (saved bool) {
+			t.Helper()
+			if err := r.e.snapshotSome(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			sh := r.e.shards[7]
+			sh.mu.Lock()
+			defer sh.mu.Unlock()
+			return !sh.touched
+		}
+		top := func() { r.run(busy, func(h *Hand) error { return h.Credit(1, 1, TopUp, "more", 0) }) }
+		for range 40 {
+			if top(); look() {
+				t.Fatal("it was saved before 50 records")
+			}
+		}
+		for range 20 {
+			top()
+		}
+		if !look() {
+			t.Error("it was not saved after more than 50 records")
+		}
+	})
+}
+
 // TestAShardIsLoadedOnlyWithTheBookItWasChargedBy: before a claimed shard is loaded,
 // the node reads what it does not know. A shard that names what nobody can explain is
 // not held, and is tried again; the others are.

@@ -1,9 +1,11 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 
 	"tandem/kit/journal"
@@ -199,20 +201,7 @@ func (sh *shard) spoil() {
 
 // snapshotSome saves the shards whose replay would take longest, a few a second.
 func (e *Engine) snapshotSome(ctx context.Context) error {
-	type old struct {
-		low   int64
-		shard int
-	}
-	var due []old
-	now := e.durable.Load()
-	for i, sh := range e.shards {
-		sh.mu.Lock()
-		if sh.held.Load() && sh.touched && now-sh.low > snapshotBehind {
-			due = append(due, old{sh.low, i})
-		}
-		sh.mu.Unlock()
-	}
-	sort.Slice(due, func(i, j int) bool { return due[i].low < due[j].low })
+	due := e.longest()
 	for _, d := range due[:min(len(due), snapshotsAtOnce)] {
 		if err := e.snapshot(ctx, d.shard); err != nil {
 			return err
@@ -225,6 +214,60 @@ const (
 	snapshotBehind  = 20_000 // batches of the journal that may need replay
 	snapshotsAtOnce = 8
 )
+
+// behind is a shard that was saved long ago.
+type behind struct {
+	low   int64
+	shard int
+}
+
+// longest are the shards whose replay has become too long, the longest first.
+func (e *Engine) longest() (due []behind) {
+	e.house.Lock()
+	defer e.house.Unlock()
+	now := e.durable.Load()
+	records, lowest := e.pace.note(now, e.Stats.Records.Load()), now
+	for i, sh := range e.shards {
+		sh.mu.Lock()
+		if sh.held.Load() && sh.touched {
+			lowest = min(lowest, sh.low)
+			if now-sh.low > snapshotBehind || records-e.pace.at(sh.low) > e.Replay {
+				due = append(due, behind{sh.low, i})
+			}
+		}
+		sh.mu.Unlock()
+	}
+	e.pace.forget(lowest)
+	slices.SortFunc(due, func(a, b behind) int { return cmp.Compare(a.low, b.low) })
+	return due
+}
+
+// pace is how many records there had been at positions of the journal, one for each look
+// at it.
+type pace []struct{ position, records int64 }
+
+// note takes down how many records there are, and returns it.
+func (p *pace) note(position, records int64) int64 {
+	if n := len(*p); n == 0 || (*p)[n-1].position < position {
+		*p = append(*p, struct{ position, records int64 }{position, records})
+	}
+	return records
+}
+
+// at is how many records there had been at a position, or a little before.
+func (p pace) at(position int64) (records int64) {
+	i := sort.Search(len(p), func(i int) bool { return p[i].position > position })
+	if i == 0 {
+		return 0
+	}
+	return p[i-1].records
+}
+
+// forget forgets what is below a position that is still of interest.
+func (p *pace) forget(position int64) {
+	i := sort.Search(len(*p), func(i int) bool { return (*p)[i].position > position })
+	*p = (*p)[max(0, i-1):]
+}
 
 // load builds shards from their pages and what the journal says since.
 func (e *Engine) load(ctx context.Context, want journal.Set) error {

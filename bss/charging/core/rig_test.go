@@ -25,6 +25,7 @@ func each(t *testing.T, f func(t *testing.T, r *rig)) {
 
 // rig is an engine on a real journal, with a clock that the test moves.
 type rig struct {
+	replay int64 // Config.Replay
 	*testing.T
 	db       *store.DB
 	e        *Engine
@@ -160,7 +161,7 @@ func (r *rig) open() {
 	if r.wrap != nil {
 		log = r.wrap(log)
 	}
-	r.e = New(Config{Book: r.book, Before: r.before, Defaults: r.defaults, Journal: log, Log: quiet, Clock: r.now, Lease: time.Minute, Clients: map[credit.Face]credit.Client{credit.Direct: r.client, credit.Diameter: r.client}})
+	r.e = New(Config{Book: r.book, Before: r.before, Defaults: r.defaults, Journal: log, Log: quiet, Clock: r.now, Lease: time.Minute, Replay: r.replay, Clients: map[credit.Face]credit.Client{credit.Direct: r.client, credit.Diameter: r.client}})
 	if err := r.e.Start(r.Context()); err != nil {
 		r.Fatal(err)
 	}

@@ -53,8 +53,9 @@ type placed struct {
 }
 
 const (
-	generationMax = 16384 // entries; a page of the snapshot
-	placedSize    = 64    // octets in memory beside the body, about
+	generationMax    = 16384     // entries; a page of the snapshot
+	generationOctets = 128 << 10 // so that a snapshot need not write much again that it has written
+	placedSize       = 64        // octets in memory beside the body, about
 )
 
 func (g *generation) size() int { return len(g.body) + len(g.keys)*placedSize }
@@ -80,7 +81,7 @@ func (t *told) enter(g *generation, p placed) {
 // current is the generation of an instant; it drops those that are too old.
 func (t *told) current(at int64) *generation {
 	if n := len(t.gens); n > 0 {
-		if g := t.gens[n-1]; at-g.from < t.step && len(g.keys) < generationMax {
+		if g := t.gens[n-1]; at-g.from < t.step && len(g.keys) < generationMax && len(g.body) < generationOctets {
 			return g
 		}
 	}
