@@ -3,11 +3,13 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"tandem/app"
 	"tandem/app/broadband"
@@ -15,6 +17,7 @@ import (
 	"tandem/bss/subscription"
 	"tandem/edge/hlr/hlrtest"
 	"tandem/edge/peertest"
+	"tandem/edge/radius"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
 	"tandem/oss/activation"
@@ -241,6 +244,78 @@ func TestBroadbandIsSold(t *testing.T) {
 			f.passwords(l)
 			f.quotas()
 			f.proves()
+		})
+	}
+}
+
+// speeds is the gateway's side of CoA: what it is told, it does.
+func speeds(t *testing.T) (port uint16, told chan string) {
+	t.Helper()
+	told = make(chan string, 100)
+	g, err := radius.ListenGateway("127.0.0.1:0", []byte(nasSecret), func(p radius.Packet) (bool, radius.ErrorCause) {
+		for kind, v := range p.All() {
+			if kind != radius.VendorSpecific {
+				continue
+			}
+			vendor, parts := radius.Vendor(v)
+			for part, text := range parts {
+				if vendor == 14988 && part == 8 { // Mikrotik-Rate-Limit
+					told <- string(text)
+				}
+			}
+		}
+		return true, 0
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { g.Close() })
+	return netip.MustParseAddrPort(g.Addr()).Port(), told
+}
+
+// A session that was slowed before its node was started anew, as by one that takes over from another, is lifted when something is paid: its
+// gateway has not reported to this node.
+func TestALiftOfASessionThatReportedToAnotherNode(t *testing.T) {
+	for _, engine := range engines {
+		t.Run(engine.String(), func(t *testing.T) {
+			t.Parallel()
+			port, told := speeds(t)
+			hears := func(want string) {
+				t.Helper()
+				select {
+				case got := <-told:
+					if got != want {
+						t.Fatalf("the gateway is told %q, want %q", got, want)
+					}
+				case <-time.After(20 * time.Second):
+					t.Fatalf("the gateway is not told %q", want)
+				}
+			}
+			e := hlrtest.Start(t)
+			c := config(t, engine)
+			c.Faces.RADIUS = &app.RADIUSFace{Authentication: []string{"127.0.0.1:0"}, Accounting: []string{"127.0.0.1:0"},
+				Gateways: []app.RADIUSNAS{{Name: "lab", Address: "127.0.0.0/8", Secret: nasSecret, Port: port}}}
+			f := &fixed{start(t, c, e)}
+			f.seed(e.CTRL(), e.VTY(), 1)
+			f.stock()
+			l := f.sells(broadband.Prepaid)
+			f.pays(l, 5_000_000)
+			out := f.logsIn(l, l.password)
+			class, _, _ := strings.Cut(out[strings.Index(out, "Class = 0x"):], "\n")
+			for _, report := range []string{"Start", "Interim-Update\nAcct-Input-Octets = 5000000\nAcct-Output-Octets = 0\nAcct-Session-Time = 60"} {
+				f.wants(f.radclient(f.RADIUSAddr(), "acct", fmt.Sprintf("User-Name = %q\nAcct-Session-Id = s1\nNAS-Identifier = bng-1\n%s\nAcct-Status-Type = %s\n", l.login, class, report)),
+					"Received Accounting-Response")
+			}
+			slow := <-told
+			f.Stop()
+			again := &fixed{start(t, c, e)}
+			again.pays(l, 50_000_000)
+			_, fast, _ := strings.Cut(out, "Mikrotik-Rate-Limit = \"")
+			fast, _, _ = strings.Cut(fast, "\"")
+			if fast == slow {
+				t.Fatalf("it was let in with %q", fast)
+			}
+			hears(fast)
 		})
 	}
 }
