@@ -23,8 +23,10 @@ import (
 
 	"tandem/app"
 	"tandem/app/mobile"
+	"tandem/bss/billing"
 	"tandem/bss/subscription"
 	"tandem/fact"
+	"tandem/kit/civil"
 	"tandem/kit/store"
 	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
@@ -195,7 +197,12 @@ func bodies(t *testing.T) map[string]map[string]any {
 		"CHARGING.voucherBatch": {"count": 2, "amount": {"amount": 5, "units": "EUR"}, "name": "{{t}}"},
 		"COMMUNICATION.messageTemplate": {"name": "own-{{n}}-{{w}}", "channel": "sms", "language": "en", "body": "{{t}}"},
 		"COMMUNICATION.communicationPreference": {"customer": {"id": "ada"}, "purpose": null},
+		"RECEIVABLE.dunningPolicy": {"segment": "{{t}}{{n}}", "level": [{"afterDays": 3, "action": "remind"}]},
 		"BILLING.billableItem": {"state": "active", "product": {"id": "{{t}}"}, "price": {"id": "{{t}}"}, "billingAccount": {"id": "{{t}}"}},
+		"BILLING.legalEntity": {"address": {"country": "DE"}},
+		"BILLING.taxRate": {"jurisdiction": "FR", "category": "{{t}}{{n}}", "code": "S", "percent": 20, "validFrom": "2026-01-01"},
+		"BILLING.creditNoteRequest": {"state": "waiting", "bill": {"id": "{{t}}"}, "reason": "{{t}}"},
+		"BILLING.billDecision": {"subject": {"id": "{{t}}"}, "decision": "release", "reason": "{{t}}"},
 		"FULFILMENT.faultPolicy": {"tries": 3, "description": "{{t}}"},
 		"FULFILMENT.falloutAction": {"action": "retry", "fallout": ["fallen"], "reason": "{{t}}"},
 		"FULFILMENT.fallout": {"state": "open", "cause": "{{t}}cause", "owner": "{{t}}owner"},
@@ -209,7 +216,7 @@ func bodies(t *testing.T) map[string]map[string]any {
 }
 
 // names in bodies and seed that become a tenant's own.
-var seeded = []string{"ada", "presence", "box", "done", "done-resource", "vlans", "fallen", "line90"}
+var seeded = []string{"ada", "presence", "box", "done", "done-resource", "vlans", "fallen", "line90", "ada-payment"}
 
 func (m marks) own(text string, n int) string {
 	for _, name := range seeded {
@@ -300,7 +307,8 @@ func (w who) populate(m marks) map[string][]map[string]any {
 		for i := range 2 {
 			body := m.body(k, over, 10*n+i)
 			body["id"] = fmt.Sprintf("%s%d-%d", m.id, n, i)
-			if slices.Contains([]string{"communicationPreference", "extract", "chargingPolicy"}, meta.Name) && i > 0 || meta.Name == "falloutAction" || meta.Name == "approval" {
+			if slices.Contains([]string{"communicationPreference", "extract", "chargingPolicy", "billPolicy", "billRun"}, meta.Name) && i > 0 ||
+				slices.Contains([]string{"falloutAction", "approval", "billDecision", "creditNoteRequest"}, meta.Name) {
 				continue
 			}
 			if a := w.do("POST", meta.API.Base+"/"+meta.Name, body); a.status != 201 {
@@ -386,7 +394,31 @@ func (w who) subscriber(m marks) {
 	order("mobile", mobile.FlatM)
 	w.settle()
 	w.lines(m)
+	w.bills(m)
 	w.settle()
+}
+
+// bills leaves a bill that is held, and an account that a run could not bill.
+func (w who) bills(m marks) {
+	w.Helper()
+	err := w.app.DB.Write(w.Context(), store.Scope{Tenant: w.tenantName(), Actor: "test"}, func(tx *store.Tx) error {
+		if _, err := billing.DefaultEntity(tx); err != nil {
+			return err
+		}
+		day := civil.Date{Year: 2026, Month: 1, Day: 1}
+		if err := billing.KeepDocument(tx, &billing.Document{Bill: m.id + "bill", Kind: billing.Invoice, Account: m.id + "payer", AccountName: m.text, Entity: "default",
+			Currency: "EUR", Language: "en", Zone: "UTC", Date: day, From: day.AddMonths(-1), To: day, Buyer: billing.DocumentParty{Name: m.text},
+			Lines: []billing.DocumentLine{{ID: "1", Name: m.text, Sort: billing.OneTime, Amount: 100, Net: 100, TaxCategory: "standard", TaxCode: "S", TaxPercent: [2]int64{0, 1}}},
+			Taxes: []billing.DocumentTax{{Category: "standard", Code: "S", Percent: [2]int64{0, 1}, Net: 100}}, Net: 100, Gross: 100}, nil); err != nil {
+			return err
+		}
+		tx.QueueOne("UPDATE billing_draft SET held = $3 WHERE tenant = $1 AND id = $2", m.id+"bill", m.text)
+		tx.Insert("INSERT INTO billing_parked (tenant, run, account, code, reason, attempts, at)", m.id+"run", m.id+"payer", "noTaxRate", m.text, 1, store.Micros(tx.Now()))
+		return nil
+	})
+	if err != nil {
+		w.Fatal(err)
+	}
 }
 
 // lines lets charging know two lines, whatever the network says: a guest has no element.
