@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tandem/app/selfcare"
+	"tandem/bss/receivable"
 	"tandem/kit/fault"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
@@ -21,6 +22,7 @@ func (a *App) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/tmf-api/", a.API)
 	mux.Handle("/tandem-api/", a.API)
+	mux.Handle(receivable.PaymentAPI.Base+"/", a.API) // TMF676 alone has another root
 	mux.HandleFunc("GET /tmf-api", a.index)
 	mux.Handle("POST "+stockRoute, a.admitted(http.HandlerFunc(a.postCards)))
 	mux.Handle("POST "+printRoute, a.admitted(http.HandlerFunc(a.printVouchers)))
@@ -29,6 +31,7 @@ func (a *App) routes() http.Handler {
 	mux.Handle("GET "+loginRoute, a.admitted(http.HandlerFunc(a.getLogin)))
 	a.elementRoutes(mux)
 	a.mediator.Routes(mux, a.authenticate, a.admitted)
+	(&receivable.BankFiles{DB: a.DB, Authenticate: a.authenticate}).Routes(mux, a.admitted)
 	(&selfcare.Server{DB: a.DB, Guard: a.Guard, Admit: a.API.Admit, Rate: a.Rate}).Routes(mux)
 	mux.Handle("/access/", a.admitted(a.Guard.Handler()))
 	mux.Handle("/transfer/", a.admitted(transfer.Handler(filepath.Join(a.Data, "transfer"), a.fetcher)))

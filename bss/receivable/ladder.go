@@ -51,7 +51,9 @@ var Policies = tmf.Kind[DunningPolicy, *DunningPolicy]{API: &API, Name: "dunning
 func init() { Policies.Check = checkPolicy }
 
 // Kinds are the room's resources.
-func Kinds() []tmf.Mounted { return []tmf.Mounted{&Payments, &Refunds, &Policies} }
+func Kinds() []tmf.Mounted {
+	return append([]tmf.Mounted{&Payments, &Refunds, &Policies}, bankKinds()...)
+}
 
 // usual is the ladder of an operator who has set none: two reminders, then the bar.
 var usual = DunningPolicy{Name: "usual", Levels: []Level{
