@@ -9,7 +9,9 @@ import (
 // What happened and could not be charged is in suspense, and becomes a case. Its client
 // may report it again, when its subscriber has become known or is lifted: then it would
 // be charged beside the case. So what was suspended is remembered under its number, like
-// what was charged, and answered as it was. Files have a memory of their own.
+// what was charged, and answered as it was, for as long as answers to events are kept.
+// Files have a memory of their own. As with counters (counted.go), what another node
+// remembers is not found.
 
 // recalls says that a request reports what has happened and can be told from others: by
 // its number, or an event by its content.
