@@ -143,7 +143,7 @@ func (a *App) fetcher(r *http.Request) (string, error) {
 
 // isAPI says whether a path belongs to the machine-readable faces.
 func isAPI(path string) bool {
-	return strings.HasPrefix(path, "/tmf-api") || strings.HasPrefix(path, "/tandem-api") || strings.HasPrefix(path, "/access/")
+	return strings.HasPrefix(path, "/tmf-api") || strings.HasPrefix(path, "/tandem-api") || strings.HasPrefix(path, receivable.PaymentAPI.Base) || strings.HasPrefix(path, "/access/")
 }
 
 // Handler is all the node serves, for callers in the same process.

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	payments = "/tmf-api/paymentManagement/v4/payment"
+	payments = "/payment/v4/payment"
 	day      = 24 * time.Hour
 )
 

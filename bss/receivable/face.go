@@ -14,7 +14,7 @@ import (
 )
 
 // PaymentAPI is TMF676.
-var PaymentAPI = tmf.API{ID: "TMF676", Name: "Payment Management", Version: "4.0.0", Base: "/tmf-api/paymentManagement/v4"}
+var PaymentAPI = tmf.API{ID: "TMF676", Name: "Payment Management", Version: "4.0.0", Base: "/payment/v4"}
 
 // Ref points to another thing, always by id.
 type Ref struct {
