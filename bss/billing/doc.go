@@ -26,10 +26,44 @@
 // price that says nothing is not charged for: the customer cannot use it. An option
 // rests with the line that it relies on, by the policy of its own prices.
 //
-// Hears Product*; tells nothing. Every heard fact is written to billing_heard, so
+// How a price is billed stands in its extension "tandem:billing" ([BillingTerms]) and is
+// frozen into the item, with the calendar of its service periods.
+//
+// A bill is worked out from what is gathered, never from the last bill:
+//
+//	items, billed before, usage, tax table, parties ──Gather──> compute.Make ──> Document ──> draft ──> posted
+//	                                                                                  │ Judge     number, hash, ledger
+//	              customerBill, appliedCustomerBillingRate (TMF678) <──┬──────────────┘
+//	              einvoice.Invoice, billExplanation  <─────────────────┘      creditNoteRequest ──> credit note
+//
+// The [Document] is the one thing that is posted; invoice, explanation and TMF678 are views
+// of it. Who sells is a [LegalEntity], taxed by dated [TaxRate]s; an account may be billed by
+// another one (accountRelationship "billedBy"): its charges are lines of the payer's bill.
+// Usage is billed by rectangles, written up to a number and used before an instant
+// (billing_usage_upto): what comes late is in the next one.
+//
+// Many bills are made by a [BillRun], which a person starts and another one approves:
+//
+//	scoping ─> computing ─> assuring ─> ready ─> approved ─> posting ─> posted
+//	 accounts   a draft      totals      │  ^       │         number, hash,
+//	 frozen     each,                    │  └───────┘         ledger, fact
+//	 in pages   held or not              └─> discarding ─> discarded
+//
+// A page of accounts is a job of kit/work; what it leaves is one transaction with the end
+// of the job, so that a killed node leaves nothing half. Bills of an account are numbered
+// (billing_draft.turn) and billed periods have an identity (billing_billed): two runs at
+// once cannot bill one thing twice. An account that cannot be billed is parked with a
+// sentence, a draft that looks odd is held; a [BillDecision] lets them go on, in a round
+// of the run with an approval of its own. Posted bills are only ever added: numbers of a
+// series have no gap, dates in it never go backwards, each hash holds the one before, and
+// triggers refuse to change any of it. [AuditBills] proves that.
+//
+// Hears Product*; tells BillsPosted. Every heard fact is written to billing_heard, so
 // that hearing it twice changes nothing. What cannot be billed (no account, an
 // account that is closed or in another currency) fails, and is seen among the
 // parked facts with its reason.
 //
-// Doors: [AccountFor], [ItemsOf], [MonthlyValue], [Needs], [SettlePayer].
+// Doors: [AccountFor], [ItemsOf], [MonthlyValue], [Needs], [SettlePayer], [Gather], [Judge],
+// [KeepDocument], [PostBill], [Paid], [BillUsageOf],
+// [Handle], [AuditBills].
 package billing

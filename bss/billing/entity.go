@@ -181,7 +181,7 @@ func oneDefault(tx *store.Tx, old, e *LegalEntity) error {
 				continue
 			}
 		}
-		return fault.Clash("oneDefault", "%q is the default legal entity already; two cannot be", o.Name)
+		return fault.Clash("oneDefault", "%q is the default legal entity already: complete that one, or make this one without isDefault", o.Name)
 	}
 	return nil
 }
@@ -228,6 +228,13 @@ const provisionalID = "default"
 // provisional one, with the tax rates of its country, so that it can be billed at once; that
 // needs a transaction that writes.
 func DefaultEntity(tx *store.Tx) (*LegalEntity, error) {
+	made, err := LegalEntities.Look(tx, provisionalID)
+	if err == nil && made.IsDefault != nil && *made.IsDefault {
+		return made, nil // kept by the process
+	}
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return nil, err
+	}
 	found, err := LegalEntities.Select(tx, tmf.Where{"isDefault": "true"}, tmf.Page{Limit: 1})
 	if err != nil || len(found) > 0 {
 		return firstOf(found), err

@@ -166,6 +166,11 @@ func TestLegalEntitiesAndTaxRates(t *testing.T) {
 			"language":"de","invoiceNumber":"R{year}-{seq:5}"}`)
 		o.refused("POST", entities, `{`+berlin+`"isDefault":true}`, 409, "oneDefault")
 		o.refused("DELETE", entities+"/"+id, "", 409, "oneDefault")
+		for _, r := range o.api.Do("mno", "GET", rates, nil).List() { // those of the provisional entity
+			if a := o.api.Do("mno", "DELETE", rates+"/"+at(r, "id"), nil); a.Status != 204 {
+				t.Fatalf("%d %s", a.Status, a.Body)
+			}
+		}
 		for _, bad := range []string{`{"jurisdiction":"Germany","category":"standard","code":"S","percent":19,"validFrom":"2021-01-01"}`,
 			`{"jurisdiction":"DE","category":"standard","code":"X","percent":19,"validFrom":"2021-01-01"}`, `{"jurisdiction":"DE","category":"standard","code":"S","percent":0,"validFrom":"2021-01-01"}`,
 			`{"jurisdiction":"DE","category":"exempt","code":"E","percent":0,"validFrom":"2021-01-01"}`, `{"jurisdiction":"DE","category":"exempt","code":"E","percent":1,"reason":"r","validFrom":"2021-01-01"}`,

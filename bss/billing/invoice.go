@@ -66,6 +66,19 @@ func Judge(d *Document) []einvoice.Violation {
 	return einvoice.Check(v)
 }
 
+// doubts say which business rules the document breaks: a draft that does is held.
+func (d *Document) doubts() (out []string) {
+	for i, v := range Judge(d) {
+		if i == maxDoubts {
+			return append(out, "and more")
+		}
+		out = append(out, "It is no valid invoice: "+v.String())
+	}
+	return out
+}
+
+const maxDoubts = 5
+
 func (d *Document) invoiceType() einvoice.Type {
 	switch {
 	case d.Kind == CreditNote:

@@ -194,7 +194,7 @@ func (j *judge) draft(o *outcome, b *compute.Bill) error {
 	d := &draft{id: id, account: o.account, turn: was.turn + 1, entity: doc.Entity, kind: doc.Kind, currency: doc.Currency, idx: int64(g.Input.Index),
 		net: doc.Net, tax: doc.Tax, gross: doc.Gross, date: doc.Date.String(), next: next.String(), dueDays: doc.DueDays,
 		entries: entries, digest: digestOf(body)}
-	d.held = strings.Join(j.doubts(g, b, was), "; ")
+	d.held = strings.Join(append(j.doubts(g, b, was), doc.doubts()...), "; ")
 	o.draft, o.doc, o.lines = d, body, b.Lines
 	return nil
 }
