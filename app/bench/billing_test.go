@@ -2,6 +2,8 @@ package bench
 
 import (
 	"bytes"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -10,17 +12,21 @@ import (
 )
 
 // The benchmark bills every account it has seeded, with charges and usage, and what it
-// leaves is one chain.
+// leaves is one chain. TANDEM_BENCH_ACCOUNTS says how many; the figures are in the log.
 func TestBillingBench(t *testing.T) {
+	accounts := 30
+	if n, err := strconv.Atoi(os.Getenv("TANDEM_BENCH_ACCOUNTS")); err == nil && n > 0 {
+		accounts = n
+	}
 	for _, engine := range []store.Dialect{store.SQLite, store.Postgres} {
 		t.Run(engine.String(), func(t *testing.T) {
 			var out, log bytes.Buffer
-			o := BillingOptions{Options: Options{Data: t.TempDir(), Database: storetest.Config(t, engine).URL, Out: &out, Log: &log}, Accounts: 30}
+			o := BillingOptions{Options: Options{Data: t.TempDir(), Database: storetest.Config(t, engine).URL, Out: &out, Log: &log}, Accounts: accounts}
 			r, err := Billing(t.Context(), o)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, log.Bytes())
 			}
-			if len(r.Failed) > 0 || r.Own["bills"] != int64(30) || r.PerSecond <= 0 || r.FloorPerSecond <= 0 {
+			if len(r.Failed) > 0 || r.Own["bills"] != int64(accounts) || r.PerSecond <= 0 || r.FloorPerSecond <= 0 {
 				t.Errorf("%+v", r)
 			}
 			// Five charges, four of them of two months, and two classes of usage.
@@ -30,6 +36,7 @@ func TestBillingBench(t *testing.T) {
 			if err := r.Print(o.Options); err != nil || !strings.Contains(out.String(), "billing on ") {
 				t.Errorf("%v %s", err, out.Bytes())
 			}
+			t.Logf("%s", out.Bytes())
 		})
 	}
 }
