@@ -24,9 +24,12 @@ import (
 	"tandem/app"
 	"tandem/app/mobile"
 	"tandem/bss/billing"
+	"tandem/bss/receivable"
 	"tandem/bss/subscription"
+	"tandem/edge/sepa/sepatest"
 	"tandem/fact"
 	"tandem/kit/civil"
+	"tandem/kit/money"
 	"tandem/kit/store"
 	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
@@ -198,6 +201,8 @@ func bodies(t *testing.T) map[string]map[string]any {
 		"COMMUNICATION.messageTemplate": {"name": "own-{{n}}-{{w}}", "channel": "sms", "language": "en", "body": "{{t}}"},
 		"COMMUNICATION.communicationPreference": {"customer": {"id": "ada"}, "purpose": null},
 		"RECEIVABLE.dunningPolicy": {"segment": "{{t}}{{n}}", "level": [{"afterDays": 3, "action": "remind"}]},
+		"RECEIVABLE.mandate": {"account": {"id": "ada"}, "iban": "DE89370400440532013000", "signedOn": "2026-01-05", "debtorName": "{{t}}", "state": null},
+		"RECEIVABLE.bankStatement": {"file": "{{t}}"},
 		"BILLING.billableItem": {"state": "active", "product": {"id": "{{t}}"}, "price": {"id": "{{t}}"}, "billingAccount": {"id": "{{t}}"}},
 		"BILLING.legalEntity": {"address": {"country": "DE"}},
 		"BILLING.taxRate": {"jurisdiction": "FR", "category": "{{t}}{{n}}", "code": "S", "percent": 20, "validFrom": "2026-01-01"},
@@ -307,8 +312,8 @@ func (w who) populate(m marks) map[string][]map[string]any {
 		for i := range 2 {
 			body := m.body(k, over, 10*n+i)
 			body["id"] = fmt.Sprintf("%s%d-%d", m.id, n, i)
-			if slices.Contains([]string{"communicationPreference", "extract", "chargingPolicy", "billPolicy", "billRun"}, meta.Name) && i > 0 ||
-				slices.Contains([]string{"falloutAction", "approval", "billDecision", "creditNoteRequest"}, meta.Name) {
+			if slices.Contains([]string{"communicationPreference", "extract", "chargingPolicy", "billPolicy", "billRun", "mandate"}, meta.Name) && i > 0 ||
+				slices.Contains([]string{"falloutAction", "approval", "billDecision", "creditNoteRequest", "directDebitFile", "bankStatement"}, meta.Name) {
 				continue
 			}
 			if a := w.do("POST", meta.API.Base+"/"+meta.Name, body); a.status != 201 {
@@ -395,7 +400,45 @@ func (w who) subscriber(m marks) {
 	w.settle()
 	w.lines(m)
 	w.bills(m)
+	w.bank(m)
 	w.settle()
+}
+
+// bank leaves a claim that is being collected, and a payment on a bank statement that
+// nobody recognises.
+func (w who) bank(m marks) {
+	w.Helper()
+	const iban = "DE02120300000000202051"
+	payer := map[string]any{"id": m.id + "debtor", "name": m.text, "currency": "EUR", "relatedParty": []any{map[string]any{"id": m.id + "ada", "role": "customer", "@referredType": "Customer"}}}
+	w.must(201, w.do("POST", "/tmf-api/accountManagement/v4/billingAccount", payer))
+	w.must(201, w.do("POST", receivable.API.Base+"/mandate", map[string]any{"id": m.id + "mandate", "account": map[string]any{"id": m.id + "debtor"}, "iban": "AT611904300234573201",
+		"debtorName": m.text, "signedOn": "2026-01-05"}))
+	err := w.app.DB.Write(w.Context(), store.Scope{Tenant: w.tenantName(), Actor: "test"}, func(tx *store.Tx) error {
+		e, err := billing.DefaultEntity(tx)
+		if err != nil {
+			return err
+		}
+		if _, err := billing.LegalEntities.Edit(tx, e.ID, func(e *billing.LegalEntity) error {
+			e.IBAN, e.CreditorID = iban, "DE98ZZZ09999999999"
+			return nil
+		}); err != nil {
+			return err
+		}
+		today := civil.DateOf(tx.Now(), time.UTC)
+		if err := receivable.Charge(tx, receivable.Claim{ID: m.id + "fee", Sort: receivable.Fee, Number: m.text, Entity: e.ID, Account: m.id + "debtor",
+			Amount: money.Amount{Minor: 500, Currency: money.EUR}, On: today, Due: today}); err != nil {
+			return err
+		}
+		if _, err := receivable.Collect(tx, e.ID, tx.Now()); err != nil {
+			return err
+		}
+		bank := sepatest.New(iban, 0)
+		bank.Pay(today.String(), m.text, "FR1420041010050500013M02606", m.text, "", 700)
+		return receivable.TakeBankFile(tx, &receivable.BankStatement{}, bank.Statement(today.String()))
+	})
+	if err != nil {
+		w.Fatal(err)
+	}
 }
 
 // bills leaves a bill that is held, and an account that a run could not bill.
