@@ -39,13 +39,47 @@ func ItemDone(tx *store.Tx, f fact.ServiceOrderItemDone) error {
 	return endHalfBuilt(tx, o, f.ServiceOrder)
 }
 
-// Ahead reads at once the orders of which several items have ended.
+// Ahead reads at once the orders of which several items have ended, with their lines.
 func Ahead(tx *store.Tx, facts []fact.ServiceOrderItemDone) error {
 	var ids []string
 	for _, f := range facts {
-		ids = append(ids, f.External.Order)
+		if f.External.Order != "" {
+			ids = append(ids, f.External.Order)
+		}
 	}
-	return ProductOrders.Fetch(tx, ids, true)
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	if len(ids) == 0 {
+		return nil
+	}
+	ProductOrders.FetchLater(tx, ids, true)
+	known, args := readAhead(tx), store.Padded(ids)
+	tx.Later(func(rows store.Rows) error {
+		for _, id := range ids {
+			known[id] = []lineState{}
+		}
+		for rows.Next() {
+			var order string
+			l, err := scanState(rows, &order)
+			if err != nil {
+				return err
+			}
+			known[order] = append(known[order], l)
+		}
+		return nil
+	}, "SELECT product_order, "+lineColumns+" FROM order_line WHERE tenant = $1 AND product_order IN ("+store.In(2, len(args))+") ORDER BY product_order, line", args...)
+	return tx.Flush()
+}
+
+type aheadKey struct{ tenant string }
+
+// readAhead is the lines of the orders that were read ahead. Nobody else writes them
+// meanwhile: whoever hears holds the cursor.
+func readAhead(tx *store.Tx) map[string][]lineState {
+	v, err := tx.Shared(aheadKey{tx.Tenant()}, func() (any, error) { return map[string][]lineState{}, nil })
+	if err != nil {
+		panic(err) // the maker above never fails
+	}
+	return v.(map[string][]lineState)
 }
 
 // endHalfBuilt takes out of the network what was built for products that could
@@ -84,14 +118,18 @@ func endHalfBuilt(tx *store.Tx, o *ProductOrder, serviceOrder string) error {
 // closeLine notes how a line ended, and gives all lines of its order;
 // store.ErrNotFound if it had ended before.
 func closeLine(tx *store.Tx, f fact.ServiceOrderItemDone) (l lineState, lines []lineState, err error) {
-	var n int64
-	err = tx.Row("UPDATE order_line SET state = $4, reason = $5 WHERE tenant = $1 AND product_order = $2 AND line = $3 AND state = 'open' RETURNING item, product, state, reason, action, lines",
-		f.External.Order, f.Item, f.State, f.Reason).Scan(&l.item, &l.product, &l.state, &l.reason, &l.action, &n)
-	if err != nil || n == 1 {
-		return l, []lineState{l}, err
-	}
 	lines, err = linesOf(tx, f.External.Order)
-	return l, lines, err
+	i := slices.IndexFunc(lines, func(l lineState) bool { return l.line == f.Item && l.state == "open" })
+	switch {
+	case err != nil:
+		return l, nil, err
+	case i < 0:
+		return l, nil, store.ErrNotFound
+	}
+	lines[i].state, lines[i].reason = f.State, f.Reason
+	tx.QueueOne("UPDATE order_line SET state = $4, reason = $5 WHERE tenant = $1 AND product_order = $2 AND line = $3 AND state = 'open'",
+		f.External.Order, f.Item, f.State, f.Reason)
+	return lines[i], lines, nil
 }
 
 // unwind brings the product of a line that failed back to what the network says.
@@ -116,14 +154,22 @@ func unwind(tx *store.Tx, action string, f fact.ServiceOrderItemDone) error {
 	return subscription.Mark(tx, f.External.Product, status)
 }
 
-type lineState struct{ item, product, state, reason, action string }
+type lineState struct{ line, item, product, state, reason, action string }
+
+const lineColumns = "line, item, product, state, reason, action"
+
+// scanState scans further columns that stand before those of the line.
+func scanState(r store.Rows, first ...any) (l lineState, err error) {
+	err = r.Scan(append(first, &l.line, &l.item, &l.product, &l.state, &l.reason, &l.action)...)
+	return l, err
+}
 
 func linesOf(tx *store.Tx, order string) ([]lineState, error) {
-	rows, err := tx.Query("SELECT item, product, state, reason, action FROM order_line WHERE tenant = $1 AND product_order = $2 ORDER BY line", order)
-	return store.Collect(rows, err, func(r store.Rows) (l lineState, err error) {
-		err = r.Scan(&l.item, &l.product, &l.state, &l.reason, &l.action)
-		return l, err
-	})
+	if lines, ok := readAhead(tx)[order]; ok {
+		return lines, nil
+	}
+	rows, err := tx.Query("SELECT "+lineColumns+" FROM order_line WHERE tenant = $1 AND product_order = $2 ORDER BY line", order)
+	return store.Collect(rows, err, func(r store.Rows) (lineState, error) { return scanState(r) })
 }
 
 var final = map[string]bool{Completed: true, Failed: true, Partial: true, Cancelled: true}

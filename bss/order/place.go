@@ -206,9 +206,22 @@ func (p *placing) who() error {
 	if c == nil {
 		return fault.BadInput("customerMissing", `relatedParty must name the customer: {"id": "...", "role": "customer", "@referredType": "Customer"}`)
 	}
+	tmf.GenerationLater(p.tx)
+	if p.takesOffering() {
+		if err := subscription.OfCustomerLater(p.tx, c[0].ID, &p.has, subscription.Created, subscription.PendingActive, subscription.Active, subscription.Suspended); err != nil {
+			return err
+		}
+	}
 	var err error
-	p.customer, err = party.Buyer(p.tx, c[0].ID)
+	p.customer, err = party.Buyer(p.tx, c[0].ID) // answers the rest, too
 	return err
+}
+
+// takesOffering says that an item makes the customer have an offering.
+func (p *placing) takesOffering() bool {
+	return slices.ContainsFunc(p.order.ProductOrderItem, func(it Item) bool {
+		return it.Action == Add || it.Action == Modify && it.ProductOffering != nil
+	})
 }
 
 func (p *placing) item(it *Item) error {
@@ -480,11 +493,7 @@ func (p *placing) owned() (err error) {
 
 // compatible checks that what the customer will have can be had together.
 func (p *placing) compatible() error {
-	ordered := false
-	for _, it := range p.order.ProductOrderItem {
-		ordered = ordered || it.Action == Add || it.Action == Modify && it.ProductOffering != nil
-	}
-	if !ordered {
+	if !p.takesOffering() {
 		return nil
 	}
 	ids, err := p.offerings()

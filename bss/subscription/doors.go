@@ -21,11 +21,21 @@ func Create(tx *store.Tx, p *Product) error {
 func Get(tx *store.Tx, id string) (*Product, error) { return Products.Get(tx, id) }
 
 // OfCustomer lists a customer's products that are in one of the states, or all.
-func OfCustomer(tx *store.Tx, customer string, states ...string) ([]*Product, error) {
-	found, err := Products.Select(tx, tmf.Where{"relatedParty.id": customer}, tmf.Page{Sort: "startDate"})
-	return slices.DeleteFunc(found, func(p *Product) bool {
-		return p.Customer() != customer || len(states) > 0 && !slices.Contains(states, p.Status)
-	}), err
+func OfCustomer(tx *store.Tx, customer string, states ...string) (found []*Product, err error) {
+	if err = OfCustomerLater(tx, customer, &found, states...); err == nil {
+		err = tx.Flush()
+	}
+	return found, err
+}
+
+// OfCustomerLater is OfCustomer in one round trip with what else is asked: found is what
+// it finds, after [store.Tx.Flush].
+func OfCustomerLater(tx *store.Tx, customer string, found *[]*Product, states ...string) error {
+	return Products.SelectLater(tx, tmf.Where{"relatedParty.id": customer}, tmf.Page{Sort: "startDate"}, func(all []*Product) {
+		*found = slices.DeleteFunc(all, func(p *Product) bool {
+			return p.Customer() != customer || len(states) > 0 && !slices.Contains(states, p.Status)
+		})
+	})
 }
 
 // OfService lists the products that a service realises: what is hurt when it is.
