@@ -67,7 +67,7 @@ func Unmark(tx *store.Tx, _, bill string) {
 // the ids. The number of statements grows with hundreds of accounts, not with each.
 func Gather(tx *store.Tx, accounts []string, upto civil.Date) (out []Gathered, err error) {
 	defer fault.Wrap(&err, "billing.Gather")
-	g := gatherer{tx: tx, upto: upto, rows: make([]gathering, len(accounts)), of: map[string]*gathering{}, accounts: map[string]*Account{}}
+	g := gatherer{tx: tx, upto: upto, rows: make([]gathering, len(accounts)), of: map[string]*gathering{}}
 	for i, id := range accounts {
 		g.rows[i].Account = id
 		g.of[id] = &g.rows[i]
@@ -86,12 +86,11 @@ func Gather(tx *store.Tx, accounts []string, upto civil.Date) (out []Gathered, e
 
 // gatherer is one page under way.
 type gatherer struct {
-	tx       *store.Tx
-	upto     civil.Date
-	rows     []gathering
-	of       map[string]*gathering // by every account of it: the payer's and those paid for
-	accounts map[string]*Account
-	rates    map[string]rateTable
+	tx    *store.Tx
+	upto  civil.Date
+	rows  []gathering
+	of    map[string]*gathering // by every account of it: the payer's and those paid for
+	rates map[string]rateTable
 }
 
 // gathering is one payer under way.
@@ -139,7 +138,7 @@ func (g *gatherer) payers(ids []string) error {
 		if err != nil {
 			return err
 		}
-		p.account, g.accounts[a.ID] = a, a
+		p.account = a
 		if a.payer(g.tx.Now()) == "" {
 			p.paidFor = []string{a.ID}
 		}
@@ -188,7 +187,6 @@ func (g *gatherer) children(ids []string) ([]string, error) {
 		for _, paid := range p.paidFor {
 			g.of[paid] = p
 		}
-		g.accounts[id] = a
 		out = append(out, id)
 	}
 	return out, nil
