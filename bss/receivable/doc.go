@@ -23,7 +23,15 @@
 //	Dun ─> receivable_dunning.barred ─> job: order.Place(suspended) ─> ProductSuspended ─> barred
 //	Receive ─> not barred ────────────> job: order.Place(active) ───> ProductResumed ──> lifted
 //
+// Banks (sepa*.go, statement*.go): a mandate lets open claims be collected, each in one
+// open collection only. What the bank says comes back as files, each taken whole and
+// once; what is on a statement and nobody recognises waits in suspense for a person.
+//
+//	Collect ─> directDebitFile (pain.008) ─> bank
+//	TakeStatus (pain.002) ────> rejected: the claim is open; retry, hold, or stop the mandate
+//	TakeStatement (camt.053) ─> settled: Receive; returned: Return; transfer: Receive; else bankEntry (open)
+//
 // Hears BillsPosted, ProductSuspended, ProductResumed. Doors: [Receive], [Allocate], [Release], [Return], [GiveBack],
 // [WriteOff],
-// [Recover], [Charge], [Dun], [Pause], [Dispute], [Claims], [Ageing], [Audit].
+// [Recover], [Charge], [Collect], [DebitFile], [TakeStatus], [TakeStatement], [TakeBankFile], [Dun], [Pause], [Dispute], [Claims], [Ageing], [Audit].
 package receivable

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -458,4 +459,62 @@ func (d *desk) hand() {
 		}
 		d.take(answer)
 	}
+}
+
+func TestTwoFilesAtOnceCollectAClaimOnce(t *testing.T) {
+	desks(t, func(d *desk) {
+		d.account("a", "Anna", ibans[0])
+		d.bill("2026-0001", "a", 1000, day, "")
+		errs := make(chan error, 4)
+		for range cap(errs) {
+			go func() {
+				errs <- d.write(func(tx *store.Tx) error { _, err := receivable.Collect(tx, "acme", d.clock()); return err })
+			}()
+		}
+		made := 0
+		for range cap(errs) {
+			if err := <-errs; err == nil {
+				made++
+			} else {
+				d.refused(err, "nothingToCollect")
+			}
+		}
+		if made != 1 {
+			t.Errorf("%d files were made", made)
+		}
+	})
+}
+
+func TestFilesGoOverTheWireAsTheyAre(t *testing.T) {
+	desks(t, func(d *desk) {
+		d.account("a", "Anna", ibans[0])
+		d.bill("2026-0001", "a", 1000, day, "")
+		mux := http.NewServeMux()
+		allow := true
+		(&receivable.BankFiles{DB: d.db, Authenticate: func(r *http.Request) (*tmf.Caller, error) {
+			return &tmf.Caller{Tenant: r.Header.Get("Tenant"), Actor: "ann", Allow: func(string, string, string) bool { return allow }}, nil
+		}}).Routes(mux, func(h http.Handler) http.Handler { return h })
+		send := func(tenant, method, path, body string) *httptest.ResponseRecorder {
+			r, w := httptest.NewRequest(method, receivables+path, strings.NewReader(body)), httptest.NewRecorder()
+			r.Header.Set("Tenant", tenant)
+			mux.ServeHTTP(w, r)
+			return w
+		}
+		f := tmftest.Must[receivable.DirectDebitFile](d.api, "host", http.MethodPost, receivables+"directDebitFile", &receivable.DirectDebitFile{LegalEntity: &receivable.Ref{ID: "acme"}})
+		got := send("host", "GET", "directDebitFile/"+f.ID+"/content", "")
+		answer, err := d.bank.Take(got.Body.Bytes())
+		if err != nil || got.Code != http.StatusOK {
+			t.Fatalf("%d %v", got.Code, err)
+		}
+		if got := send("other", "GET", "directDebitFile/"+f.ID+"/content", ""); got.Code != http.StatusNotFound {
+			t.Errorf("another tenant reads the file: %d", got.Code)
+		}
+		if got := send("host", "POST", "bankStatement/content", string(answer)); got.Code != http.StatusCreated || !strings.Contains(got.Body.String(), f.ID) {
+			t.Errorf("%d %s", got.Code, got.Body)
+		}
+		allow = false
+		if got := send("host", "POST", "bankStatement/content", string(answer)); got.Code != http.StatusForbidden {
+			t.Errorf("%d %s", got.Code, got.Body)
+		}
+	})
 }

@@ -94,7 +94,7 @@ type run struct {
 }
 
 func makeFile(tx *store.Tx, f *DirectDebitFile, now time.Time) error {
-	e, err := billing.LegalEntities.Get(tx, f.LegalEntity.ID)
+	e, err := billing.LegalEntities.Lock(tx, f.LegalEntity.ID) // one file of it at a time
 	if fault.Is(err, fault.NotFound) {
 		return fault.BadInput("unknownEntity", "There is no legal entity with id %q", f.LegalEntity.ID)
 	}
