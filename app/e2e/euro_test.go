@@ -135,6 +135,9 @@ func (d *debtor) barred() {
 	if took > 10*time.Second {
 		t.Errorf("who pays waits %s", took)
 	}
+	if b := must[[]*billing.CustomerBill](d.operator, http.MethodGet, "/tmf-api/customerBillManagement/v4/customerBill?billingAccount.id="+account, nil); len(*b) != 1 || (*b)[0].State != billing.BillSettled {
+		t.Errorf("the bill is not settled: %+v", *b)
+	}
 	if p := must[subscription.Product](d.operator, http.MethodGet, "/tmf-api/productInventory/v4/product/"+line.ID, nil); p.Status != subscription.Active {
 		t.Errorf("the product is %s", p.Status)
 	}

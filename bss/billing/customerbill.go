@@ -242,7 +242,7 @@ const (
 
 // Paid notes what is still to be paid of a posted bill, in minor units: for receivable, which
 // allocates payments. What is paid in full is settled; a reversal opens it again.
-func Paid(tx *store.Tx, bill string, gross, remaining int64) error {
+func Paid(tx *store.Tx, bill string, gross, remaining int64) {
 	state := BillSent
 	switch {
 	case remaining == 0:
@@ -250,8 +250,7 @@ func Paid(tx *store.Tx, bill string, gross, remaining int64) error {
 	case remaining != gross:
 		state = BillPartly
 	}
-	_, err := tx.Exec(keepPaid, bill, state, remaining, store.Micros(tx.Now()))
-	return err
+	tx.Queue(keepPaid, bill, state, remaining, store.Micros(tx.Now()))
 }
 
 // AppliedRate is a line of a bill (TMF678 appliedCustomerBillingRate).

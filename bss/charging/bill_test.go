@@ -124,7 +124,7 @@ func TestABillCutsTheRowsOfFiles(t *testing.T) {
 		m := w.mediate(cdr.FormatJSON)
 		a, b, d := session("a", "491510001", 0, 1), session("b", "491510001", 0, 2), session("c", "491510001", 0, 4)
 		for i, r := range []*cdr.Record{a, b, d} { // at noon, so that they lie in one day
-			r.Start = time.Now().Truncate(24*time.Hour).Add(-12*time.Hour+time.Duration(i)*time.Minute).UnixMicro()
+			r.Start = time.Now().Truncate(24 * time.Hour).Add(-12*time.Hour + time.Duration(i)*time.Minute).UnixMicro()
 			r.Usage[0].First = r.Start
 		}
 		if f := m.take("a.jsonl", lines(t, a, b, d)); f.Charged != 3 {

@@ -3,6 +3,7 @@ package receivable
 import (
 	"time"
 
+	"tandem/bss/billing"
 	"tandem/fact"
 	"tandem/kit/civil"
 	"tandem/kit/fault"
@@ -70,10 +71,14 @@ func (c *Claim) insert(tx *store.Tx) {
 		c.On.String(), c.Due.String(), store.Micros(tx.Now()))
 }
 
-// add moves what is open of a claim; the database refuses more than there is.
+// add moves what is open of a claim, which its bill shows; the database refuses more than
+// there is.
 func (c *Claim) add(tx *store.Tx, amount int64) {
 	c.Open += amount
 	tx.QueueOne("UPDATE receivable_claim SET open = open + $3 WHERE tenant = $1 AND id = $2", c.ID, amount)
+	if c.Sort == Bill {
+		billing.Paid(tx, c.ID, c.Amount.Minor, c.Open)
+	}
 }
 
 // Posted hears that bills were posted, which are in the books already: each is a claim

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"tandem/bss/billing"
 	"tandem/bss/ledger"
 	"tandem/bss/receivable"
 	"tandem/fact"
@@ -30,7 +31,7 @@ type books struct {
 }
 
 func each(t *testing.T, f func(b *books)) {
-	storetest.Each(t, slices.Concat([]store.Schema{work.Schema()}, ledger.Schemas, receivable.Schemas), func(t *testing.T, db *store.DB) { f(&books{t, db}) })
+	storetest.Each(t, slices.Concat([]store.Schema{work.Schema()}, ledger.Schemas, billing.Schemas, receivable.Schemas), func(t *testing.T, db *store.DB) { f(&books{t, db}) })
 }
 
 func (b *books) write(fn func(tx *store.Tx) error) error { return b.db.Write(b.Context(), host, fn) }
