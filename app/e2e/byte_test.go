@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"testing"
@@ -62,6 +63,7 @@ type session struct {
 	name   string
 	msisdn string
 	number uint32
+	plmn   uint32 // of the network that serves it; 0: the home network
 }
 
 // says sends a request of the session: what was used of the group, and whether more
@@ -70,7 +72,7 @@ func (s *session) says(kind credit.Kind, group uint32, used uint64) (credit.Resu
 	s.o.t.Helper()
 	call := &credit.Call{}
 	r := &call.Request
-	*r = credit.Request{Kind: kind, Service: credit.Data, Numbered: true, Number: s.number, Session: []byte(s.name), PLMN: 240001,
+	*r = credit.Request{Kind: kind, Service: credit.Data, Numbered: true, Number: s.number, Session: []byte(s.name), PLMN: cmp.Or(s.plmn, 240001),
 		Context: []byte("32251@3gpp.org"), Subscribers: []credit.Subscriber{{Type: credit.E164, ID: []byte(s.msisdn)}}}
 	u := r.AddUnit()
 	u.HasGroup, u.Group, u.Asked = true, group, kind != credit.Terminate

@@ -77,7 +77,7 @@ var Explanations = tmf.Kind[Explanation, *Explanation]{
 	API: &ItemAPI, Name: "billExplanation", Table: "billing_draft", Verbs: tmf.ReadOnly,
 	Rows: &tmf.Rows[*Explanation]{
 		From:    "billing_shown",
-		Columns: "id, account, turn, number, doc",
+		Columns: "id, account, turn, number, due_date, doc",
 		Order:   []string{"id"},
 		Paths:   map[string]string{"bill.id": "id", "billNo": "number", "billingAccount.id": "account"},
 		Find:    func(id string, first int) (string, []any) { return fmt.Sprintf("id = $%d", first), []any{id} },
@@ -87,14 +87,17 @@ var Explanations = tmf.Kind[Explanation, *Explanation]{
 
 func scanExplanation(r store.Rows) (*Explanation, error) {
 	x := &Explanation{}
-	var account, doc string
-	err := r.Scan(&x.ID, &account, &x.turn, &x.BillNo, &doc)
+	var account, due, doc string
+	err := r.Scan(&x.ID, &account, &x.turn, &x.BillNo, &due, &doc)
 	if err != nil || doc == "" {
 		return x, err
 	}
 	x.Bill = &tmf.Ref{ID: x.ID, Name: x.BillNo, Href: BillAPI.Base + "/customerBill/" + x.ID, ReferredType: "CustomerBill"}
 	x.BillingAccount = accountRef(account)
-	x.doc, err = ReadDocument([]byte(doc))
+	if x.doc, err = ReadDocument([]byte(doc)); err != nil || due == "" {
+		return x, err
+	}
+	x.doc.Due, err = civil.ParseDate(due) // counted from the day it was posted
 	return x, err
 }
 

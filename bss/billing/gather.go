@@ -3,6 +3,7 @@ package billing
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -34,6 +35,7 @@ type Gathered struct {
 type usageMark struct {
 	account string
 	charging.BillMark
+	unnamed string // the customer whose wallets name no account: it is this one from now on
 }
 
 // Document is the document of a bill that was computed from what was gathered; id is that
@@ -52,6 +54,11 @@ const insertMark = "INSERT INTO billing_usage_upto (tenant, account, before_at, 
 func (g *Gathered) Mark(tx *store.Tx, bill string) {
 	for _, m := range g.marks {
 		tx.Insert(insertMark, m.account, m.Before, bill, m.Number, m.Entry, m.At)
+	}
+	for _, m := range g.marks {
+		if m.unnamed != "" {
+			charging.BillOn(tx, m.unnamed, m.account)
+		}
 	}
 }
 
@@ -467,9 +474,14 @@ func (g *gatherer) usage() error {
 	}); err != nil {
 		return err
 	}
+	usual, err := g.usualOf(ids)
+	if err != nil {
+		return err
+	}
 	asked := make([]charging.ToBill, len(ids))
 	for i, id := range ids {
 		asked[i] = g.of[id].toBill(id, marks[id])
+		asked[i].Customer = usual[id]
 	}
 	found, err := charging.BillFor(g.tx, asked)
 	if err != nil {
@@ -478,13 +490,67 @@ func (g *gatherer) usage() error {
 	for i, id := range ids {
 		p := g.of[id]
 		if found[i].Wallets {
-			p.marks = append(p.marks, usageMark{id, found[i].Mark})
+			mark := usageMark{account: id, BillMark: found[i].Mark}
+			if found[i].Unnamed {
+				mark.unnamed = usual[id]
+			}
+			p.marks = append(p.marks, mark)
 		}
 		for n := range found[i].Totals {
 			p.use(id, &found[i].Totals[n])
 		}
 	}
 	return nil
+}
+
+// usualOf says of accounts whose usual one they are: the account a customer is billed on
+// when nothing names another, see [AccountFor].
+func (g *gatherer) usualOf(ids []string) (map[string]string, error) {
+	customers := map[string]bool{}
+	for _, id := range ids {
+		a, err := g.accountOf(id)
+		if err != nil {
+			return nil, err
+		}
+		if c := a.Customer(); c != "" {
+			customers[c] = true
+		}
+	}
+	owners, err := BillingAccounts.Owners(g.tx, "relatedParty.id", slices.Sorted(maps.Keys(customers)))
+	if err != nil {
+		return nil, err
+	}
+	var others []string
+	for _, of := range owners {
+		if len(of) > 1 {
+			others = append(others, of...)
+		}
+	}
+	if err := BillingAccounts.Fetch(g.tx, others, false); err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for customer, of := range owners {
+		for _, id := range of {
+			a, err := g.accountOf(id)
+			if err != nil {
+				return nil, err
+			}
+			if a.State != Closed && a.belongsTo(customer) {
+				out[id] = customer
+				break
+			}
+		}
+	}
+	return out, nil
+}
+
+// accountOf is an account of the page, or another one.
+func (g *gatherer) accountOf(id string) (*Account, error) {
+	if p := g.of[id]; p != nil && p.account != nil && p.account.ID == id {
+		return p.account, nil
+	}
+	return BillingAccounts.Get(g.tx, id)
 }
 
 // toBill is the question for one account.

@@ -35,9 +35,12 @@ func (m BillMark) holds(number, upto, at int64) bool { return number <= upto && 
 // not in the rectangle of its last bill.
 type ToBill struct {
 	Account string // billing account
-	After   BillMark
-	From    int64 // the billing period begins; what was used before it is late
-	Before  int64
+	// Customer is whose usual account it is, on which he is billed when nothing names
+	// another: wallets that name no billing account are asked for as well. "": nobody's.
+	Customer string
+	After    BillMark
+	From     int64 // the billing period begins; what was used before it is late
+	Before   int64
 	// Period is the index of the billing period that an instant lies in, Span from when to
 	// when a period is.
 	Period func(at int64) int
@@ -78,6 +81,7 @@ type Billed struct {
 	Totals  []BillTotal
 	Mark    BillMark
 	Wallets bool // the account has some whose use is billed
+	Unnamed bool // some of them name no billing account yet: see BillOn
 }
 
 const (
@@ -146,9 +150,11 @@ type billSum struct {
 }
 
 const (
-	billWallets = "SELECT number, id, customer, billing_account, mode, currency FROM charging_account WHERE tenant = $1 AND mode <> 0 AND billing_account IN ("
-	billLines   = "SELECT account, subscriber, product FROM charging_line WHERE tenant = $1 AND subscriber > 0 AND account IN ("
-	billBuckets = "SELECT account, bucket, definition FROM charging_bucket WHERE tenant = $1 AND unit = 'money' AND account IN ("
+	billWallets  = "SELECT number, id, customer, billing_account, mode, currency FROM charging_account WHERE tenant = $1 AND mode <> 0 AND billing_account IN ("
+	looseWallets = "SELECT number, id, customer, billing_account, mode, currency FROM charging_account WHERE tenant = $1 AND mode <> 0 AND billing_account = '' AND customer IN ("
+	nameWallets  = "UPDATE charging_account SET billing_account = $3 WHERE tenant = $1 AND customer = $2 AND mode <> 0 AND billing_account = ''"
+	billLines    = "SELECT account, subscriber, product FROM charging_line WHERE tenant = $1 AND subscriber > 0 AND account IN ("
+	billBuckets  = "SELECT account, bucket, definition FROM charging_bucket WHERE tenant = $1 AND unit = 'money' AND account IN ("
 )
 
 // wallets finds the wallets that the accounts pay for afterwards.
@@ -163,9 +169,14 @@ func (b *biller) wallets() error {
 	args := store.Padded(names)
 	rows, err := b.tx.Query(billWallets+store.In(2, len(args))+") ORDER BY number", args...)
 	found, err := store.Collect(rows, err, scanAccount)
-	if err != nil || len(found) == 0 {
+	if err != nil {
 		return err
 	}
+	loose, err := b.loose()
+	if err != nil || len(found)+len(loose) == 0 {
+		return err
+	}
+	found = append(found, loose...)
 	b.of = map[int64]*billWallet{}
 	for _, a := range found {
 		currency, err := money.ParseCurrency(a.Currency)
@@ -195,6 +206,34 @@ func (b *biller) wallets() error {
 	}
 	return err
 }
+
+// loose finds the wallets of customers that name no billing account: they came with a
+// product whose order named none. They are billed on the customer's usual one.
+func (b *biller) loose() ([]account, error) {
+	usual, names := map[string]int{}, []string(nil)
+	for i, a := range b.asked {
+		if a.Customer != "" {
+			usual[a.Customer] = i
+			names = append(names, a.Customer)
+		}
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	args := store.Padded(names)
+	rows, err := b.tx.Query(looseWallets+store.In(2, len(args))+") ORDER BY number", args...)
+	found, err := store.Collect(rows, err, scanAccount)
+	for i := range found {
+		at := usual[found[i].Customer]
+		found[i].BillingAccount = b.asked[at].Account
+		b.out[at].Unnamed = true
+	}
+	return found, err
+}
+
+// BillOn names the billing account of a customer's wallets that name none: they have been
+// billed on it, and stay there whatever becomes his usual account.
+func BillOn(tx *store.Tx, customer, account string) { tx.Queue(nameWallets, customer, account) }
 
 // numbers are those of the wallets of some accounts, nil: of all, as arguments.
 func (b *biller) numbers(some map[int]bool) []any {
