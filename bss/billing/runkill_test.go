@@ -17,6 +17,7 @@ import (
 
 	"tandem/bss/billing"
 	"tandem/bss/ledger"
+	"tandem/kit/fault"
 	"tandem/kit/store"
 	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
@@ -109,7 +110,11 @@ func (c clerk) step(ctx context.Context, db *store.DB) (r *billing.BillRun, err 
 	next := map[string]string{billing.RunReady: billing.RunApproved, billing.RunApproved: billing.RunPosted}
 	switch {
 	case r == nil:
-		return nil, as("user:ann", func(tx *store.Tx) error { return billing.BillRuns.OnPost(tx, &billing.BillRun{}) })
+		err := as("user:ann", func(tx *store.Tx) error { return billing.BillRuns.OnPost(tx, &billing.BillRun{}) })
+		if err != nil && fault.Of(err).Code == "runUnderWay" { // PostgreSQL was still committing that of the one who was killed
+			err = nil
+		}
+		return nil, err
 	case next[r.State] == "":
 		return r, nil
 	}
