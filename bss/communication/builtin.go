@@ -18,7 +18,6 @@ const (
 	lastReminder  = "lastReminder"
 	barredForDebt = "barredForDebt"
 	disconnected  = "disconnected"
-	handedOver    = "handedOver"
 )
 
 // fields are the values each notice brings. product is what the customer bought,
@@ -42,7 +41,6 @@ var fields = map[string][]string{
 	lastReminder:  {"customer", "bill", "amount", "due", "date"},
 	barredForDebt: {"customer", "bill", "amount", "due", "date"},
 	disconnected:  {"customer", "bill", "amount", "due", "date"},
-	handedOver:    {"customer", "bill", "amount", "due", "date"},
 }
 
 // builtin are the words used as long as the operator has no own ones: by notice
@@ -83,10 +81,6 @@ var builtin = map[string]map[string]words{
 	disconnected: {
 		"en": {"Your contract ends", "Dear {{.customer}},\n\n{{.amount}} are overdue since {{.due}}, so we end your contract.\n\nKind regards\n"},
 		"de": {"Ihr Vertrag endet", "Guten Tag {{.customer}},\n\n{{.amount}} sind seit {{.due}} überfällig; deshalb beenden wir Ihren Vertrag.\n\nMit freundlichen Grüßen\n"},
-	},
-	handedOver: {
-		"en": {"Your debt is handed over", "Dear {{.customer}},\n\n{{.amount}} are overdue since {{.due}}. We have handed the claim over to a collection agency.\n\nKind regards\n"},
-		"de": {"Ihre Forderung wird abgegeben", "Guten Tag {{.customer}},\n\n{{.amount}} sind seit {{.due}} überfällig. Wir haben die Forderung an ein Inkassobüro abgegeben.\n\nMit freundlichen Grüßen\n"},
 	},
 	allowanceUsed: {
 		"en": {"{{.percent}} % of {{.name}} used", "Dear {{.customer}},\n\nyou have used {{.percent}} % of {{.name}} of {{.product}}{{.number}}.\n\nKind regards\n"},

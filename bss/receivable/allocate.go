@@ -74,7 +74,7 @@ func (n *Claim) credit(tx *store.Tx, owed []*Claim) error {
 	}
 	for _, c := range order {
 		amount := min(-n.Open, c.Open)
-		if amount <= 0 || c.Amount.Currency != n.Amount.Currency {
+		if amount <= 0 || c.Amount.Currency != n.Amount.Currency || c.Entity != n.Entity {
 			continue
 		}
 		n.add(tx, amount)
@@ -102,7 +102,7 @@ func Allocate(tx *store.Tx, payment string, s Share) error {
 		amount = min(max(c.Open, 0), p.Open)
 	}
 	switch {
-	case c.Account != p.Account:
+	case c.Account != p.Account || c.Entity != p.Entity:
 		return fault.BadInput("anothersClaim", "%s %q is not one of account %q", c.Sort, c.Number, p.Account)
 	case c.Amount.Currency != p.Amount.Currency:
 		return fault.BadInput("wrongCurrency", "%s %q is in %s; the payment is in %s", c.Sort, c.Number, c.Amount.Currency, p.Amount.Currency)

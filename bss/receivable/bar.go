@@ -17,10 +17,12 @@ import (
 
 // Jobs of the room.
 const (
-	barJob   = "receivable.bar" // the products of one account
-	endJob   = "receivable.end" // the same, for good
-	dunJob   = "receivable.dun" // all accounts of a tenant, daily
+	barJob   = "receivable.bar"     // the products of one account
+	endJob   = "receivable.end"     // the same, for good
+	dunJob   = "receivable.dun"     // all accounts of a tenant, daily
+	oneJob   = "receivable.account" // one account that the daily round failed at
 	dunEvery = 24 * time.Hour
+	lookWait = 2 * time.Second // between two looks at orders that are under way
 )
 
 // States of a product that is barred for debt. The network has confirmed barred and lifted.
@@ -35,25 +37,36 @@ const (
 func Handle(r *work.Runner, db *store.DB) {
 	for kind, ensure := range map[string]func(*store.Tx, string) (bool, error){barJob: enforce, endJob: disconnect} {
 		r.Handle(kind, work.Options{Concurrency: 8, Backoff: work.Exponential(time.Second, time.Minute), MaxAttempts: 50}, func(ctx context.Context, j *work.Job) error {
-			return db.Write(ctx, j.Scope(), func(tx *store.Tx) error { return ordered(tx, j, ensure) })
+			return ordered(ctx, db, j, ensure)
 		})
 	}
 	r.Handle(dunJob, work.Options{Concurrency: 2, Timeout: time.Hour}, func(ctx context.Context, j *work.Job) error {
 		return dunAll(ctx, db, j)
 	})
+	r.Handle(oneJob, work.Options{Concurrency: 2}, func(ctx context.Context, j *work.Job) error {
+		return db.Write(ctx, j.Scope(), func(tx *store.Tx) error {
+			if err := Dun(tx, j.Key, today(tx)); err != nil {
+				return err
+			}
+			return j.Finish(tx)
+		})
+	})
 }
 
-// ordered has the products of an account be as they are to be, and waits for what is
-// under way meanwhile.
-func ordered(tx *store.Tx, j *work.Job, ensure func(*store.Tx, string) (bool, error)) error {
-	waits, err := ensure(tx, j.Key)
-	if err != nil {
-		return err
+// ordered has the products of an account become as they are to be. What was ordered stays
+// ordered while the job waits for the rest: one line that is busy holds up no other.
+func ordered(ctx context.Context, db *store.DB, j *work.Job, ensure func(*store.Tx, string) (bool, error)) error {
+	waits := false
+	err := db.Write(ctx, j.Scope(), func(tx *store.Tx) (err error) {
+		if waits, err = ensure(tx, j.Key); err != nil || waits {
+			return err
+		}
+		return j.Finish(tx)
+	})
+	if err == nil && waits {
+		return work.Retry(lookWait, nil)
 	}
-	if waits {
-		return work.Retry(time.Second, nil)
-	}
-	return j.Finish(tx)
+	return err
 }
 
 // keepDunning begins the daily round of a tenant, if it is not begun.
@@ -66,30 +79,32 @@ func keepDunning(tx *store.Tx) error {
 }
 
 // dunAll looks at every account that is overdue or stands on its ladder, each in a
-// transaction of its own: one that fails is told in the log of the job and tried the
-// next day, the others go on.
+// transaction of its own. One that fails gets a job of its own, which is seen when it
+// cannot be helped; the others go on, and the round comes again tomorrow in any case.
 func dunAll(ctx context.Context, db *store.DB, j *work.Job) error {
 	on := civil.DateOf(db.Now(), time.UTC)
-	var failed error
-	for after := ""; ; {
+	for after, more := "", true; more; {
 		accounts, err := toDun(ctx, db, j.Scope(), on, after)
 		if err != nil {
 			return err
 		}
 		for _, a := range accounts {
-			if err := db.Write(ctx, j.Scope(), func(tx *store.Tx) error { return Dun(tx, a, on) }); err != nil {
-				failed = err
+			if err := db.Write(ctx, j.Scope(), func(tx *store.Tx) error { return Dun(tx, a, on) }); err != nil && ctx.Err() == nil {
+				err = db.Write(ctx, j.Scope(), func(tx *store.Tx) error { return work.Enqueue(tx, oneJob, a, nil, tx.Now()) })
+				if err != nil {
+					return err
+				}
 			}
 			after = a
 		}
-		if len(accounts) < dunPage {
-			break
+		more = len(accounts) == dunPage
+	}
+	return db.Write(ctx, j.Scope(), func(tx *store.Tx) error {
+		if err := j.Finish(tx); err != nil {
+			return err
 		}
-	}
-	if failed != nil {
-		return failed
-	}
-	return work.Retry(dunEvery, nil) // tomorrow
+		return work.Enqueue(tx, dunJob, "daily", nil, tx.Now().Add(dunEvery))
+	})
 }
 
 const dunPage = 500
@@ -108,13 +123,17 @@ func toDun(ctx context.Context, db *store.DB, s store.Scope, on civil.Date, afte
 
 // enforce orders what the standing of the account asks for: its products barred, or
 // those that were barred for debt unbarred. waits says that something is under way that
-// must end first.
+// must end first: whoever pays while his bar is on its way is looked at again.
 func enforce(tx *store.Tx, account string) (waits bool, err error) {
 	s, err := stand(tx, account)
 	if err != nil {
 		return false, err
 	}
-	products, err := s.targets(tx)
+	was, err := barsOf(tx, account)
+	if err != nil {
+		return false, err
+	}
+	products, err := s.targets(tx, was)
 	if err != nil {
 		return false, err
 	}
@@ -123,11 +142,14 @@ func enforce(tx *store.Tx, account string) (waits bool, err error) {
 		want, now, then = subscription.Suspended, subscription.Active, barring
 	}
 	for _, p := range products {
-		if p.PendingChange != nil || p.Status == subscription.PendingActive {
-			waits = true
-			continue
+		busy, err := underWay(tx, p, was[p.ID])
+		if err != nil {
+			return false, err
 		}
-		if p.Status != now {
+		if busy || p.Status == now {
+			waits = true
+		}
+		if busy || p.Status != now {
 			continue
 		}
 		placed, err := place(tx, account, p, order.Item{ID: "1", Action: order.Modify, Product: &order.Product{ID: p.ID, Status: want}})
@@ -143,19 +165,46 @@ func enforce(tx *store.Tx, account string) (waits bool, err error) {
 	return waits, nil
 }
 
+// bar is what was ordered of a product for debt.
+type bar struct{ product, state, placed string }
+
+func barsOf(tx *store.Tx, account string) (map[string]bar, error) {
+	rows, err := tx.Query("SELECT product, state, placed FROM receivable_bar WHERE tenant = $1 AND account = $2", account)
+	all, err := store.Collect(rows, err, func(r store.Rows) (b bar, err error) { return b, r.Scan(&b.product, &b.state, &b.placed) })
+	out := map[string]bar{}
+	for _, b := range all {
+		out[b.product] = b
+	}
+	return out, err
+}
+
+// underWay tells whether an order about the product has not ended, or its end is not heard
+// of: ours, or another one that changes it.
+func underWay(tx *store.Tx, p *subscription.Product, b bar) (bool, error) {
+	if p.PendingChange != nil || p.Status == subscription.PendingActive {
+		return true, nil
+	}
+	if b.state != barring && b.state != lifting {
+		return false, nil
+	}
+	progress, err := order.ProgressOf(tx, b.placed)
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	return err == nil && !progress.Ended(), err
+}
+
 // targets are the products the standing is about: all lines billed on a barred account,
 // or those that were barred for debt.
-func (s *standing) targets(tx *store.Tx) ([]*subscription.Product, error) {
+func (s *standing) targets(tx *store.Tx, was map[string]bar) ([]*subscription.Product, error) {
 	if s.barred {
 		return linesOf(tx, s.account)
 	}
-	rows, err := tx.Query("SELECT product FROM receivable_bar WHERE tenant = $1 AND account = $2 AND state IN ('barring', 'barred') ORDER BY product", s.account)
-	ids, err := store.Collect(rows, err, store.Text)
-	if err != nil {
-		return nil, err
-	}
 	var out []*subscription.Product
-	for _, id := range ids {
+	for id, b := range was {
+		if b.state == lifted {
+			continue
+		}
 		p, err := subscription.Get(tx, id)
 		if fault.Is(err, fault.NotFound) {
 			continue
@@ -163,7 +212,9 @@ func (s *standing) targets(tx *store.Tx) ([]*subscription.Product, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, p)
+		if !p.Over() {
+			out = append(out, p)
+		}
 	}
 	return out, nil
 }
@@ -193,8 +244,13 @@ func linesOf(tx *store.Tx, account string) ([]*subscription.Product, error) {
 	return out, nil
 }
 
-// disconnect orders that the lines of an account end.
+// disconnect orders that the lines of an account end, if it still owes something overdue:
+// who has paid meanwhile keeps them.
 func disconnect(tx *store.Tx, account string) (waits bool, err error) {
+	overdue, err := overdueOf(tx, account, today(tx))
+	if err != nil || len(overdue) == 0 {
+		return false, err
+	}
 	products, err := linesOf(tx, account)
 	if err != nil {
 		return false, err
@@ -222,15 +278,25 @@ func place(tx *store.Tx, account string, p *subscription.Product, item order.Ite
 
 // Barred hears that the element refuses a product: what was ordered for debt is done.
 func Barred(tx *store.Tx, f fact.ProductSuspended) error {
-	return confirmed(tx, f.Product, barring, barred, f.At)
+	return confirmed(tx, f.Product, barred, f.At, "'barring'")
 }
 
-// Unbarred hears that the element serves a product again.
+// Unbarred hears that the element serves a product again, whoever ordered that.
 func Unbarred(tx *store.Tx, f fact.ProductResumed) error {
-	return confirmed(tx, f.Product, lifting, lifted, f.At)
+	return confirmed(tx, f.Product, lifted, f.At, "'lifting', 'barred'")
 }
 
-func confirmed(tx *store.Tx, product, from, to string, at time.Time) error {
-	_, err := tx.Exec("UPDATE receivable_bar SET state = $3, confirmed_at = $4 WHERE tenant = $1 AND product = $2 AND state = $5", product, to, store.Micros(at), from)
-	return err
+// confirmed notes the element's word, and has the account looked at again: it may have paid,
+// or not, since it was ordered.
+func confirmed(tx *store.Tx, product, state string, at time.Time, from string) error {
+	var account string
+	err := tx.Row("SELECT account FROM receivable_bar WHERE tenant = $1 AND product = $2 AND state IN ("+from+")"+tx.Dialect().ForUpdate(), product).Scan(&account)
+	if err == store.ErrNotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	tx.QueueOne("UPDATE receivable_bar SET state = $3, confirmed_at = $4 WHERE tenant = $1 AND product = $2", product, state, store.Micros(at))
+	return work.Enqueue(tx, barJob, account, nil, tx.Now())
 }

@@ -64,6 +64,11 @@ func Dun(tx *store.Tx, account string, on civil.Date) (err error) {
 	if len(overdue) == 0 {
 		return s.relieve(tx)
 	}
+	if s.barred { // what was sold, resumed or refused since is barred as well
+		if err := work.Enqueue(tx, barJob, account, nil, tx.Now()); err != nil {
+			return err
+		}
+	}
 	if on.String() <= s.pausedTo {
 		return nil
 	}
@@ -95,10 +100,17 @@ func (d debts) sum() money.Amount {
 	return out
 }
 
-// overdueOf are the debts of an account that are due and not disputed.
+// bankAnswers is how many days after its due date a collection may still be on its way:
+// the five that a bank has for a return, and those on which it does not work.
+const bankAnswers = 10
+
+// overdueOf are the debts of an account that are due, not disputed, and not on their way
+// from the customer's bank.
 func overdueOf(tx *store.Tx, account string, on civil.Date) (debts, error) {
 	return collectClaims(tx.Query("SELECT "+claimColumns+` FROM receivable_claim c WHERE tenant = $1 AND account = $2 AND open > 0 AND due < $3
-		AND NOT EXISTS (SELECT 1 FROM receivable_dispute d WHERE d.tenant = c.tenant AND d.claim = c.id AND d.settled_at IS NULL) ORDER BY due, id`, account, on.String()))
+		AND NOT EXISTS (SELECT 1 FROM receivable_dispute d WHERE d.tenant = c.tenant AND d.claim = c.id AND d.settled_at IS NULL)
+		AND NOT EXISTS (SELECT 1 FROM receivable_collection s WHERE s.tenant = c.tenant AND s.claim = c.id AND s.state = 'sent' AND s.due > $4) ORDER BY due, id`,
+		account, on.String(), on.AddDays(-bankAnswers).String()))
 }
 
 // due tells whether the level is to be entered.
@@ -142,7 +154,7 @@ func (s *standing) enter(tx *store.Tx, a *billing.BillingAccount, l Level, overd
 func tell(tx *store.Tx, a *billing.BillingAccount, l Level, key string, overdue debts, sum money.Amount) error {
 	template := l.Template
 	if template == "" {
-		template = map[string]string{Remind: "reminder", Bar: "barredForDebt", Disconnect: "disconnected", Agency: "handedOver"}[l.Action]
+		template = map[string]string{Remind: "reminder", Bar: "barredForDebt", Disconnect: "disconnected"}[l.Action]
 	}
 	customer := a.Customer()
 	if customer == "" {
@@ -158,6 +170,7 @@ func (s *standing) relieve(tx *store.Tx) error {
 	if s.level == 0 && !s.barred {
 		return nil
 	}
+	work.Cancel(tx, endJob, s.account)
 	if s.barred {
 		if err := work.Enqueue(tx, barJob, s.account, nil, tx.Now()); err != nil {
 			return err

@@ -93,15 +93,15 @@ var (
 	Payments = tmf.Kind[PaymentResource, *PaymentResource]{API: &PaymentAPI, Name: "payment", Table: "receivable_payment_doc", Verbs: tmf.Post,
 		Index: []string{"account.id", "status", "correlatorId", "paymentDate"}, Multi: []string{"paymentItem.item.id"}, StateAttr: "status"}
 	Refunds = tmf.Kind[RefundResource, *RefundResource]{API: &PaymentAPI, Name: "refund", Table: "receivable_refund_doc", Verbs: tmf.Post,
-		Index: []string{"account.id", "payment.id", "status"}, StateAttr: "status"}
+		Index: []string{"account.id", "payment.id", "status", "correlatorId"}, StateAttr: "status"}
 )
 
 func init() { Payments.OnPost, Refunds.OnPost = postPayment, postRefund }
 
-// ways says by which @type of payment method (TMF670) money comes in. Cards are charged
-// by the gateway, by token, never here.
-var ways = map[string]string{"cash": Cash, "check": Cash, "bankaccounttransfer": Transfer, "bankaccountdebit": DirectDebit, "digitalwallet": Wallet,
-	"voucher": Voucher, "account": Wallet}
+// ways says by which @type of payment method (TMF670) money comes in that a clerk or a cash
+// desk books. Cards are charged by the gateway, vouchers and wallets are redeemed in
+// charging: their money is not booked by hand.
+var ways = map[string]string{"cash": Cash, "check": Cash, "bankaccounttransfer": Transfer, "bankaccountdebit": DirectDebit}
 
 func wayOf(m *Method) (string, error) {
 	kind := m.Type
@@ -113,7 +113,7 @@ func wayOf(m *Method) (string, error) {
 	}
 	way, ok := ways[strings.ToLower(kind)]
 	if !ok {
-		return "", fault.BadInput("unknownMethod", "paymentMethod %q is not one that a payment can be booked by: Cash, BankAccountTransfer, BankAccountDebit, DigitalWallet or Voucher", kind)
+		return "", fault.BadInput("unknownMethod", "paymentMethod %q is not one that a payment can be booked by: Cash, Check, BankAccountTransfer or BankAccountDebit", kind)
 	}
 	return way, nil
 }
@@ -153,11 +153,9 @@ func postPayment(tx *store.Tx, p *PaymentResource) error {
 	if err != nil {
 		return err
 	}
-	e, err := billing.EntityOf(tx, a)
-	if err != nil {
+	if in.Entity, err = owedTo(tx, a, shares); err != nil {
 		return err
 	}
-	in.Entity = e.ID
 	known, err := taken(tx, in)
 	if err != nil {
 		return err
@@ -183,6 +181,31 @@ func accountOf(tx *store.Tx, ref *Ref) (*billing.BillingAccount, error) {
 		return nil, fault.BadInput("unknownAccount", "There is no billing account with id %q", ref.ID)
 	}
 	return a, err
+}
+
+// owedTo is the legal entity that a payment is for: whose bill it names, or who is owed the
+// longest; of an account that owes nothing the one that bills it now.
+func owedTo(tx *store.Tx, a *billing.BillingAccount, shares []Share) (string, error) {
+	if len(shares) > 0 {
+		c, err := lockClaim(tx, shares[0].Claim)
+		if err == nil || !fault.Is(err, fault.NotFound) {
+			return c.Entity, err
+		}
+	}
+	open, err := openClaims(tx, a.ID)
+	if err != nil {
+		return "", err
+	}
+	for _, c := range open {
+		if c.Open > 0 {
+			return c.Entity, nil
+		}
+	}
+	e, err := billing.EntityOf(tx, a)
+	if err != nil {
+		return "", err
+	}
+	return e.ID, nil
 }
 
 // maxItems is how many bills one payment names at the most.
@@ -231,6 +254,15 @@ func postRefund(tx *store.Tx, r *RefundResource) error {
 	}
 	if err != nil {
 		return err
+	}
+	if r.CorrelatorID != "" {
+		before, err := Refunds.Select(tx, tmf.Where{"correlatorId": r.CorrelatorID}, tmf.Page{Limit: 1})
+		if err != nil {
+			return err
+		}
+		if len(before) > 0 {
+			return fault.Clash("alreadyRefunded", "The refund with correlatorId %q was given before, as refund %q", r.CorrelatorID, before[0].ID)
+		}
 	}
 	r.Status, r.StatusDate = "done", tx.Now()
 	if r.RefundDate.IsZero() {

@@ -17,7 +17,6 @@ const (
 	Remind     = "remind"
 	Bar        = "bar"        // in the network, until it is paid
 	Disconnect = "disconnect" // for good
-	Agency     = "agency"     // handed to a collection agency
 )
 
 // DunningPolicy is the ladder of a segment of accounts: what is done when, about a debt
@@ -38,7 +37,7 @@ type DunningPolicy struct {
 type Level struct {
 	AfterDays int64      `json:"afterDays"`
 	Minimum   *tmf.Money `json:"minimum,omitzero"`
-	Action    string     `json:"action,omitzero" tmf:"required,enum=remind|bar|disconnect|agency"`
+	Action    string     `json:"action,omitzero" tmf:"required,enum=remind|bar|disconnect"`
 	Template  string     `json:"template,omitzero"` // of the message; none: the action's own
 	Fee       *tmf.Money `json:"fee,omitzero"`      // charged when the level is entered
 	tmf.Extension

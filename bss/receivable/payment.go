@@ -17,8 +17,6 @@ const (
 	Transfer    = "transfer"
 	DirectDebit = "directDebit"
 	Card        = "card"
-	Wallet      = "wallet"
-	Voucher     = "voucher"
 )
 
 // Payment is money that came in on an account.
@@ -162,11 +160,14 @@ func Return(tx *store.Tx, payment, reason string, fee money.Amount) (err error) 
 	if err := p.back(tx, p.Amount.Minor, "return", "Returned: "+reason); err != nil {
 		return err
 	}
-	if fee.Minor == 0 {
-		return nil
+	if fee.Minor != 0 {
+		err := Charge(tx, Claim{ID: "return/" + payment, Sort: Fee, Number: "Return fee", Entity: p.Entity, Account: p.Account, Concerns: payment,
+			Amount: fee, On: today(tx), Due: today(tx)})
+		if err != nil {
+			return err
+		}
 	}
-	return Charge(tx, Claim{ID: "return/" + payment, Sort: Fee, Number: "Return fee", Entity: p.Entity, Account: p.Account, Concerns: payment,
-		Amount: fee, On: today(tx), Due: today(tx)})
+	return Settle(tx, p.Account) // what else of his money is here pays it
 }
 
 // GiveBack pays money back that pays nothing: an over-payment, a deposit. name is that

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tandem/bss/billing"
+	"tandem/bss/communication"
 	"tandem/bss/ledger"
 	"tandem/bss/party"
 	"tandem/bss/receivable"
@@ -33,8 +34,8 @@ const (
 )
 
 var (
-	deskKinds   = slices.Concat(party.Kinds(), billing.Kinds(), receivable.Kinds())
-	deskSchemas = slices.Concat([]store.Schema{tmf.Schema(), outbox.Schema(), work.Schema()}, ledger.Schemas, billing.Schemas, receivable.Schemas)
+	deskKinds   = slices.Concat(party.Kinds(), communication.Kinds(), billing.Kinds(), receivable.Kinds())
+	deskSchemas = slices.Concat([]store.Schema{tmf.Schema(), outbox.Schema(), work.Schema()}, communication.Schemas, ledger.Schemas, billing.Schemas, receivable.Schemas)
 	// ibans of debtors, by account.
 	ibans = []string{"DE89370400440532013000", "AT611904300234573201", "NL91ABNA0417164300", "FR1420041010050500013M02606", "IT60X0542811101000000123456"}
 )
@@ -515,6 +516,31 @@ func TestFilesGoOverTheWireAsTheyAre(t *testing.T) {
 		allow = false
 		if got := send("host", "POST", "bankStatement/content", string(answer)); got.Code != http.StatusForbidden {
 			t.Errorf("%d %s", got.Code, got.Body)
+		}
+	})
+}
+
+// Who pays by direct debit is not reminded while the money is on its way from his bank, and
+// is when the bank says nothing for too long.
+func TestNobodyIsDunnedWhileHisBankPays(t *testing.T) {
+	desks(t, func(d *desk) {
+		d.account("a", "Ada Berg", ibans[0])
+		d.bill("1", "a", 4200, civil.DateOf(d.clock(), time.UTC).AddDays(2), "")
+		d.collect()
+		steps := func(days int) (n int64) {
+			d.Helper()
+			d.on(days)
+			d.must(func(tx *store.Tx) error { return receivable.Dun(tx, "a", civil.DateOf(d.clock(), time.UTC)) })
+			d.must(func(tx *store.Tx) error {
+				return tx.Row("SELECT count(*) FROM receivable_action WHERE tenant = $1 AND account = 'a'").Scan(&n)
+			})
+			return n
+		}
+		if n := steps(9); n != 0 {
+			t.Errorf("dunned %d times while the bank was to pay", n)
+		}
+		if n := steps(20); n != 1 {
+			t.Errorf("dunned %d times when the bank was silent for weeks, want once", n)
 		}
 	})
 }

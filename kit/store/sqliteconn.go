@@ -273,7 +273,9 @@ func (c *sqliteConn) later(read func(Rows) error, text string, args []any) {
 		return
 	}
 	rows, err := c.query(text, args)
-	c.failed = give(rows, err, read)
+	if err := give(rows, err, read); c.failed == nil { // what read has queued may have failed
+		c.failed = err
+	}
 }
 
 func (c *sqliteConn) flush() error {
