@@ -229,7 +229,7 @@ func (m *runner) computePage(ctx context.Context, j *work.Job, r *BillRun, p pag
 	for try := 1; ; try++ {
 		var all []outcome
 		var accounts []string
-		err := m.db.Read(ctx, j.Scope(), func(tx *store.Tx) (err error) {
+		err := m.db.Snapshot(ctx, j.Scope(), func(tx *store.Tx) (err error) {
 			if accounts, err = pageAccounts(tx, p); err == nil {
 				all, err = outcomes(tx, r, accounts)
 			}

@@ -91,7 +91,8 @@ const (
 
 // BillFor adds up what billing accounts owe for use, in few statements for many of them. Of
 // accounts that pay in advance there is nothing; of hybrid ones, what went to the credit.
-// Each answer is of one snapshot of its usage, whatever is written meanwhile.
+// It is asked on a snapshot of the store: what is written between two of its statements
+// would else be within the rectangle, and on no bill.
 func BillFor(tx *store.Tx, asked []ToBill) ([]Billed, error) {
 	b := biller{tx: tx, shelf: billShelfOf(tx), asked: asked, out: make([]Billed, len(asked)), sums: make([]map[billKey]*billSum, len(asked))}
 	for i := range asked {

@@ -306,6 +306,18 @@ func (p *pgSession) query(sql string, args []any) (Rows, error) {
 	return &pgRows{rows, res}, nil
 }
 
+func (p *pgSession) hold() error {
+	_, err := p.exec("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", nil)
+	return err
+}
+
+// letGo ends the view. A connection on which that fails is not used again: the pool drops
+// one that is in a transaction.
+func (p *pgSession) letGo() error {
+	_, err := p.exec("ROLLBACK", nil)
+	return err
+}
+
 func (p *pgSession) exec(sql string, args []any) (int64, error) {
 	res, err := p.send(sql, args)
 	if err != nil {

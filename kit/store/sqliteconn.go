@@ -278,6 +278,18 @@ func (c *sqliteConn) later(read func(Rows) error, text string, args []any) {
 	}
 }
 
+func (c *sqliteConn) hold() error {
+	_, err := c.exec("BEGIN", nil)
+	return err
+}
+
+// letGo ends the view in any case: the next reader must not see an old one.
+func (c *sqliteConn) letGo() error {
+	c.conn.SetInterrupt(nil)
+	_, err := c.exec("ROLLBACK", nil)
+	return err
+}
+
 func (c *sqliteConn) flush() error {
 	if len(c.waiting) > 0 {
 		c.writeRows()

@@ -135,6 +135,18 @@ func (db *DB) Read(ctx context.Context, s Scope, fn func(*Tx) error) error {
 	return db.read(ctx, s, fn)
 }
 
+// Snapshot runs fn on a reader all of whose statements see one state, whatever is
+// committed meanwhile: for who adds up what lies in several statements.
+func (db *DB) Snapshot(ctx context.Context, s Scope, fn func(*Tx) error) error {
+	return db.read(ctx, s, func(tx *Tx) (err error) {
+		if err := tx.session.hold(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, tx.session.letGo()) }()
+		return fn(tx)
+	})
+}
+
 // Ready asks the engine for one answer; nil means it can serve.
 func (db *DB) Ready(ctx context.Context) error {
 	return db.Read(ctx, Scope{}, func(tx *Tx) error {

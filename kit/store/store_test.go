@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -311,3 +312,61 @@ CREATE TABLE entry (
 	seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tenant TEXT NOT NULL, n BIGINT NOT NULL
 ) STRICT;
 `)}}}}
+
+// TestASnapshotSeesOneState: what is committed between two statements of a snapshot is not
+// seen, and is by the next reader; a snapshot that fails or is given up leaves none behind.
+func TestASnapshotSeesOneState(t *testing.T) {
+	storetest.Each(t, schema, func(t *testing.T, db *store.DB) {
+		count := func(tx *store.Tx) (n int64) {
+			if err := tx.Row("SELECT count(*) FROM item WHERE tenant = $1").Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		n := 0
+		add := func() {
+			n++
+			if err := db.Write(t.Context(), mno, func(tx *store.Tx) error {
+				tx.Insert("INSERT INTO item (tenant, id, n)", fmt.Sprintf("snap%d", n), 1)
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		add()
+		wrong := errors.New("given up")
+		for i := range 20 { // as many as there are readers, and more
+			var before, after int64
+			ctx, cancel := context.WithCancel(t.Context())
+			err := db.Snapshot(ctx, mno, func(tx *store.Tx) error {
+				before = count(tx)
+				add()
+				after = count(tx)
+				if i%3 == 1 {
+					cancel()
+				}
+				if i%3 == 2 {
+					return wrong
+				}
+				return nil
+			})
+			cancel()
+			if i%3 == 0 && err != nil || i%3 == 2 && !errors.Is(err, wrong) {
+				t.Fatal(err)
+			}
+			if before != after || before != int64(n-1) {
+				t.Fatalf("a snapshot saw %d and then %d things of %d", before, after, n)
+			}
+		}
+		for range 20 {
+			if err := db.Read(t.Context(), mno, func(tx *store.Tx) error {
+				if got := count(tx); got != int64(n) {
+					t.Errorf("a reader after snapshots sees %d things of %d", got, n)
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

@@ -21,6 +21,8 @@ type session interface {
 	queueGet(dest *int64, sql string, args []any)
 	later(read func(Rows) error, sql string, args []any) // see Tx.Later
 	insert(into string, args []any)                      // see Tx.Insert
+	hold() error                                         // one view for a reader, until letGo
+	letGo() error
 	flush() error
 }
 
