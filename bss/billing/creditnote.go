@@ -138,6 +138,9 @@ func (c *credit) post(tx *store.Tx, old, r *CreditNoteRequest) error {
 	if err := c.judged(); err != nil {
 		return err
 	}
+	if r.Rebill != nil && *r.Rebill && slices.ContainsFunc(c.doc.Lines, func(l DocumentLine) bool { return l.Item == "" && l.Amount != 0 }) {
+		return fault.BadInput("usageNotRebilled", "Usage is not charged anew by the next bill: credit bill %q without rebill, or only its other lines", c.number)
+	}
 	if err := KeepDocument(tx, c.doc, c.entries()); err != nil {
 		return err
 	}

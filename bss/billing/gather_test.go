@@ -297,3 +297,23 @@ func TestWhatCannotBeBilledIsParked(t *testing.T) {
 		}
 	})
 }
+
+// A price that names its tax by a percentage is taxed on when the rate changes: what was
+// sold with 19 % is taxed with 20 % from the day on which that is the rate.
+func TestATaxRateThatChangesParksNobody(t *testing.T) {
+	day := func(y, m, d int) civil.Date { return civil.Date{Year: y, Month: time.Month(m), Day: d} }
+	rates := billing.RateTable{
+		{Category: "standard", Code: "S", Percent: compute.Percent{Num: 19, Den: 1}, Period: civil.Period{From: day(2020, 1, 1), To: day(2027, 1, 1)}},
+		{Category: "standard", Code: "S", Percent: compute.Percent{Num: 20, Den: 1}, Period: civil.Period{From: day(2027, 1, 1)}},
+	}
+	for _, c := range []struct {
+		percent string
+		on      civil.Date
+		want    string
+	}{{"19", day(2026, 12, 1), "standard"}, {"19", day(2027, 1, 1), "standard"}, {"20", day(2027, 1, 1), "standard"}, {"7", day(2026, 12, 1), ""}} {
+		got, ok := rates.Category("", "VAT", c.percent, c.on)
+		if ok != (c.want != "") || ok && got != c.want {
+			t.Errorf("VAT of %s %% on %s: %q %v, want %q", c.percent, c.on, got, ok, c.want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"cmp"
 	"math/big"
 	"slices"
 	"strings"
@@ -136,7 +137,8 @@ func (t rateTable) has(category string) bool {
 var generic = []string{"", "vat", "tax", "ust", "mwst", "iva", "tva", "gst", "s", "normal"}
 
 // category is that of a charge: the one its terms name, or the one that the tax of its price
-// means; a tax that only names a percentage is the category that had it on the date.
+// means; a tax that only names a percentage is the category that had it on the date, or
+// that ever had: what was sold with the old rate is taxed with the new one from its day on.
 func (t rateTable) category(named, word, percent string, at civil.Date) (string, bool) {
 	switch {
 	case named != "":
@@ -150,12 +152,17 @@ func (t rateTable) category(named, word, percent string, at civil.Date) (string,
 	if percent == "" || !ok {
 		return TaxStandard, t.has(TaxStandard)
 	}
+	ever := ""
 	for _, r := range t {
-		if r.Period.Contains(at) && r.Percent.Num*p.Den == p.Num*r.Percent.Den && (r.Code == "S" || r.Code == "Z" || r.Code == "L" || r.Code == "M") {
+		if r.Percent.Num*p.Den != p.Num*r.Percent.Den || !slices.Contains([]string{"S", "Z", "L", "M"}, r.Code) {
+			continue
+		}
+		if r.Period.Contains(at) {
 			return r.Category, true
 		}
+		ever = r.Category
 	}
-	return percent + " %", false
+	return cmp.Or(ever, percent+" %"), ever != ""
 }
 
 // union are the members of the customs union by country, Northern Ireland and Greece by the

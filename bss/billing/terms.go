@@ -125,8 +125,10 @@ func (t *BillingTerms) check(p *catalog.ProductOfferingPrice) error {
 		return badTerms("align is account or own, not %q", t.Align)
 	case t.Quantity < 0 || t.Quantity > 1_000_000:
 		return badTerms("quantity is from 1 to 1000000, not %d", t.Quantity)
-	case len(t.TaxCategory) > 40 || len(t.Revenue) > 40:
-		return badTerms("taxCategory and revenue have at most 40 characters")
+	case len(t.TaxCategory) > 40:
+		return badTerms("taxCategory has at most 40 characters")
+	case t.Revenue != "" && !accountCode.MatchString(t.Revenue):
+		return badTerms("revenue is the number of a general-ledger account: up to 40 letters, digits, dots, hyphens, not %q", t.Revenue)
 	case t.Commitment != nil && (p.Sort() != catalog.Recurring || p.Price == nil):
 		return badTerms("a commitment is a price of type recurring with an amount: the least that is charged in its period")
 	case t.Discount != nil && !p.IsAlteration():
