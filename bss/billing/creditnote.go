@@ -335,7 +335,7 @@ func abs(n int64) int64 {
 func (c *credit) taxes(credited []*Document) error {
 	d := c.doc
 	for _, t := range c.was.Taxes {
-		same := func(l *DocumentLine) bool { return l.TaxCategory == t.Category && l.TaxPercent == t.Percent }
+		same := func(l *DocumentLine) bool { return l.TaxCode == t.Code && l.TaxPercent == t.Percent }
 		sum := func(x *Document) (net int64) {
 			for i := range x.Lines {
 				if same(&x.Lines[i]) {
@@ -346,23 +346,22 @@ func (c *credit) taxes(credited []*Document) error {
 		}
 		taxOf := func(x *Document) int64 {
 			for _, o := range x.Taxes {
-				if o.Category == t.Category && o.Percent == t.Percent {
+				if o.Code == t.Code && o.Percent == t.Percent {
 					return o.Tax
 				}
 			}
 			return 0
 		}
-		net := sum(d)
 		if !slices.ContainsFunc(d.Lines, func(l DocumentLine) bool { return same(&l) }) {
 			continue
 		}
-		restNet, tax := left(c.was, credited, sum), left(c.was, credited, taxOf)
-		if net != restNet {
-			exact, err := money.MulDiv(net, t.Percent[0], max(1, t.Percent[1])*100, money.HalfUp)
-			if err != nil {
+		net, tax := sum(d), left(c.was, credited, taxOf)
+		if net != left(c.was, credited, sum) {
+			var err error
+			if tax, err = c.partTax(same, t.Percent); err != nil {
 				return err
 			}
-			tax = exact
+			net = sum(d)
 		}
 		d.Taxes = append(d.Taxes, DocumentTax{Category: t.Category, Code: t.Code, Percent: t.Percent, Reason: t.Reason, Net: net, Tax: tax})
 		d.Net, d.Tax = d.Net+net, d.Tax+tax
@@ -372,6 +371,34 @@ func (c *credit) taxes(credited []*Document) error {
 		return fault.Clash("nothingToCredit", "These lines come to %s: a credit note gives something back", money.Amount{Minor: d.Gross, Currency: c.currency})
 	}
 	return nil
+}
+
+// partTax is the tax of a part of a rate. What has its tax included is given back to the
+// cent: net is what the tax leaves of it, the difference in its largest line.
+func (c *credit) partTax(same func(*DocumentLine) bool, percent [2]int64) (int64, error) {
+	num, den := percent[0], max(1, percent[1])*100
+	var net, gross, within int64
+	var largest *DocumentLine
+	for i := range c.doc.Lines {
+		l := &c.doc.Lines[i]
+		switch {
+		case !same(l):
+		case !l.TaxIncluded:
+			net += l.Net
+		default:
+			gross, within = gross+l.Amount, within+l.Net
+			if largest == nil || abs(l.Amount) > abs(largest.Amount) {
+				largest = l
+			}
+		}
+	}
+	tax, err := money.MulDiv(net, num, den, money.HalfUp)
+	if err != nil || largest == nil {
+		return tax, err
+	}
+	included, err := money.MulDiv(gross, num, den+num, money.HalfUp)
+	largest.Net += gross - included - within
+	return tax + included, err
 }
 
 // entries are what the ledger gets: those of the bill turned round, for what is credited.

@@ -194,7 +194,7 @@ func (a *billAudit) link(at *series, x *auditRow) error {
 // contents holds the document against the digest, the row and itself.
 func (x *auditRow) contents() (out []string) {
 	if len(x.doc) == 0 {
-		return nil // erased: the digest stands for it
+		return []string{"its document is gone"}
 	}
 	if digestOf(x.doc) != x.draft.digest {
 		out = append(out, "its document was changed: the digest is another one")

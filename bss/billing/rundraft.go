@@ -325,7 +325,7 @@ func flag(on bool) int64 {
 }
 
 // undo takes a draft back as if it had never been made. It has to be the last bill of its
-// account: those after it rest on it.
+// account: those after it rest on it, but for credit notes of bills before it.
 func undo(tx *store.Tx, d *draft, doc *Document) {
 	for i := range doc.Lines {
 		if l := &doc.Lines[i]; l.Item != "" {
@@ -335,7 +335,8 @@ func undo(tx *store.Tx, d *draft, doc *Document) {
 	Unmark(tx, d.account, d.id)
 	tx.QueueOne("DELETE FROM billing_document WHERE tenant = $1 AND bill = $2", d.id)
 	tx.QueueOne(`DELETE FROM billing_draft WHERE tenant = $1 AND id = $2 AND NOT EXISTS
-		(SELECT 1 FROM billing_draft x WHERE x.tenant = $1 AND x.account = $3 AND x.turn > $4)`, d.id, d.account, d.turn)
+		(SELECT 1 FROM billing_draft x WHERE x.tenant = $1 AND x.account = $3 AND x.turn > $4 AND (x.kind = 'invoice' OR EXISTS
+			(SELECT 1 FROM billing_credit_of c WHERE c.tenant = x.tenant AND c.note = x.id AND c.rebill = 1)))`, d.id, d.account, d.turn)
 }
 
 const draftColumns = `id, account, turn, run, page, entity, kind, idx, currency, net, tax, gross, bill_date, next_date, due_days, held, entries, digest`
