@@ -544,3 +544,29 @@ func TestNobodyIsDunnedWhileHisBankPays(t *testing.T) {
 		}
 	})
 }
+
+// What the bank books in a sum and takes back in part may stand on one statement.
+func TestABatchAndItsReturnOnOneStatement(t *testing.T) {
+	desks(t, func(d *desk) {
+		due := civil.DateOf(d.clock(), time.UTC).AddDays(3)
+		for i, id := range []string{"a", "b"} {
+			d.account(id, "Customer "+id, ibans[i])
+			d.bill("bill-"+id, id, 5000, due, "")
+		}
+		d.collect()
+		sent := d.sent()
+		day := d.on(4)
+		d.bank.Settle(day)
+		if err := d.bank.Return(day, "AM04", 350, sent["a"]); err != nil {
+			t.Fatal(err)
+		}
+		if b := d.take(d.bank.Statement(day)); number(b.Returned) != 1 || number(b.Open) != 0 {
+			t.Errorf("%+v", b)
+		}
+		if open := d.open("a"); open["bill-a"] != 5000 || len(open) != 2 {
+			t.Errorf("a has open %v, want the bill and the fee of its return", open)
+		}
+		d.expect("b", map[string]int64{})
+		d.even()
+	})
+}

@@ -319,7 +319,11 @@ func (t *taking) batch(k *entry, e sepa.Entry, d sepa.Detail, principal money.Am
 		return t.other(k, e, d, principal)
 	}
 	for i := range all {
-		if err := all[i].settled(t.tx, t.through, t.dated(e)); err != nil {
+		c := &all[i]
+		if known := t.ours[c.id]; known != nil { // the statement may have its return as well
+			c = known
+		}
+		if err := c.settled(t.tx, t.through, t.dated(e)); err != nil {
 			return err
 		}
 	}
