@@ -208,6 +208,24 @@ func (o *office) move(actor, id, state string) error {
 	})
 }
 
+// rests waits until a run waits for a person, or is over.
+func (o *office) rests(id string) {
+	o.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(20 * time.Second); ; {
+		o.idle()
+		if r := o.get(id); !r.Working() {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			o.Fatalf("the run %s does not come to rest: %+v", id, o.get(id))
+		}
+	}
+}
+
 // postRun approves and posts a run.
 func (o *office) postRun(id string) *billing.BillRun {
 	o.Helper()
