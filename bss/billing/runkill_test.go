@@ -72,6 +72,8 @@ func (c clerk) work() error {
 	}
 	defer r.Stop()
 	armed.Store(true)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
 	for {
 		run, err := c.step(ctx, db)
 		if err != nil {
@@ -84,7 +86,11 @@ func (c clerk) work() error {
 			return err
 		}
 		if run != nil && run.Working() { // the jobs of the one who was killed are leased yet
-			time.Sleep(20 * time.Millisecond)
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 	}
 	return c.prove(ctx, db)

@@ -18,7 +18,7 @@
 // What is overdue climbs a ladder (ladder.go, dunning.go): a level a day at most, each
 // once in a cycle, none while it is paused or disputed. A bar is an order like any
 // other, down to the element, and is barred only when the element has said so; the
-// payment that settles the debt orders it lifted in its own transaction (bar.go).
+// payment that settles the debt leaves the job that lifts it in its own transaction (bar.go).
 //
 //	Dun ─> receivable_dunning.barred ─> job: order.Place(suspended) ─> ProductSuspended ─> barred
 //	Receive ─> not barred ────────────> job: order.Place(active) ───> ProductResumed ──> lifted

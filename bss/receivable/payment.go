@@ -16,7 +16,6 @@ const (
 	Cash        = "cash"
 	Transfer    = "transfer"
 	DirectDebit = "directDebit"
-	Card        = "card"
 )
 
 // Payment is money that came in on an account.
