@@ -82,26 +82,35 @@ func fileFace(ctx context.Context, r *chargingRig) (Result, error) {
 
 // takeFiles takes files for a time, at least one.
 func takeFiles(ctx context.Context, m *charging.Mediator, w *fileWriter, d time.Duration) (n int64, took []time.Duration, err error) {
-	for began := time.Now(); len(took) == 0 || time.Since(began) < d; {
-		next := <-w.ready
-		if next.err != nil {
-			return n, took, next.err
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	begun, given := make(chan time.Time, fileElements), 0 // of those that have not ended, in their order
+	m.TakeEach(ctx, func(yield func(*charging.Feed, string) bool) {
+		for began := time.Now(); given == 0 || time.Since(began) < d; given++ {
+			next := <-w.ready
+			if next.err != nil {
+				stop(next.err)
+				return
+			}
+			begun <- time.Now()
+			if !yield(next.feed, next.path) {
+				return
+			}
 		}
-		at := time.Now()
-		f, err := m.Take(ctx, next.feed, next.path)
-		if err != nil {
-			return n, took, err
-		}
-		if f.State != "taken" || f.Charged != int64(fileRecords) {
-			return n, took, fault.New(fault.Internal, "bench", "a file was not taken as it should be: %+v", f)
-		}
-		took = append(took, time.Since(at))
+	}, func(f charging.File, err error) {
+		took = append(took, time.Since(<-begun))
 		n += f.Charged
-		if err := os.Remove(filepath.Join(next.feed.Done, f.Name)); err != nil {
-			return n, took, err
+		if err == nil && (f.State != "taken" || f.Charged != int64(fileRecords)) {
+			err = fault.New(fault.Internal, "bench", "a file was not taken as it should be: %+v", f)
 		}
-	}
-	return n, took, nil
+		if err == nil {
+			err = os.Remove(filepath.Join(w.dir, f.Name))
+		}
+		if err != nil {
+			stop(err)
+		}
+	})
+	return n, took, context.Cause(ctx)
 }
 
 // fileWriter writes files of usage ahead of who takes them.

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +21,6 @@ import (
 	"tandem/edge/cdr"
 	"tandem/edge/credit"
 	"tandem/fact"
-	"tandem/kit/fault"
 	"tandem/kit/outbox"
 	"tandem/kit/store"
 )
@@ -134,20 +131,24 @@ func (m *Mediator) again(ctx context.Context, what string, do func(context.Conte
 
 // takeAll takes what lies in the folders, oldest name first.
 func (m *Mediator) takeAll(ctx context.Context) (err error) {
-	for i := range m.Feeds {
-		f := &m.Feeds[i]
-		names, e := f.waiting()
-		err = errors.Join(err, e)
-		for _, name := range names {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if _, e := m.Take(ctx, f, filepath.Join(f.Folder, name)); e != nil {
-				err = errors.Join(err, fmt.Errorf("%s: %w", name, e))
+	var unread error
+	m.TakeEach(ctx, func(yield func(*Feed, string) bool) {
+		for i := range m.Feeds {
+			f := &m.Feeds[i]
+			names, e := f.waiting()
+			unread = errors.Join(unread, e)
+			for _, name := range names {
+				if !yield(f, filepath.Join(f.Folder, name)) {
+					return
+				}
 			}
 		}
-	}
-	return err
+	}, func(f File, e error) {
+		if e != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", f.Name, e))
+		}
+	})
+	return errors.Join(unread, err, ctx.Err())
 }
 
 func (f *Feed) waiting() (names []string, err error) {
@@ -204,48 +205,6 @@ type survey struct {
 	keys        []recordKey // sorted
 	first, last int64
 	not         map[int64]bool // positions not to be charged; true: a suspect, false: the same record again
-}
-
-// Take deals with one file: charges all its records, or none and says why. It may
-// be called again for a file that was interrupted.
-func (m *Mediator) Take(ctx context.Context, f *Feed, path string) (out File, err error) {
-	defer fault.Wrap(&err, "mediation of %s", f.Source)
-	body, err := os.Open(path)
-	if err != nil {
-		return out, err
-	}
-	defer body.Close()
-	out = File{Source: f.Source, Name: filepath.Base(path), Format: f.Format, Sequence: -1}
-	sum := sha256.New()
-	if out.Size, err = io.Copy(sum, body); err != nil {
-		return out, err
-	}
-	out.Hash = hex.EncodeToString(sum.Sum(nil))
-	s, wrong := f.survey(body)
-	named := *f
-	named.Source = cmp.Or(f.Source, s.head.Source, "unnamed")
-	f, out.Source = &named, named.Source
-	out.Sequence, out.Records, out.Skipped = s.head.Sequence, s.head.Records, s.head.Skipped
-	if wrong == nil && len(s.keys) > 0 {
-		out.First, out.Last = store.Instant(s.first), store.Instant(s.last)
-	}
-	if err := m.begin(ctx, f, &out, &s, wrong); err != nil {
-		return out, err
-	}
-	for out.State == "taking" {
-		if err := m.charge(ctx, f, body, s, &out); err != nil && !errors.Is(err, core.ErrLost) {
-			return out, err
-		}
-		out.resumed = true
-	}
-	to := f.Done
-	if out.State != "taken" {
-		to = f.Failed
-	}
-	if to == "" {
-		return out, nil
-	}
-	return out, cdr.Place(path, filepath.Join(to, out.Name))
 }
 
 // survey reads a file without charging anything.
@@ -454,7 +413,6 @@ func (m *Mediator) meetOthers(ctx context.Context, f *Feed, s *survey, number in
 // finish writes that a file is taken, and which sequence numbers before it are not
 // there.
 func (m *Mediator) finish(ctx context.Context, f *Feed, out *File) error {
-	m.room.fileTaken()
 	return m.write(ctx, f.Tenant, func(tx *store.Tx) error {
 		var err error
 		if out.Missing, err = missing(tx, out); err != nil {

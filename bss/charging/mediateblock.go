@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"time"
 
@@ -54,28 +53,25 @@ type course struct {
 	blocks [blocksAtOnce]block
 }
 
-// charge charges the records of a file that was begun, and ends it. One that was
-// interrupted is read from its beginning again: the journal and the cases say which
-// of its records were dealt with.
-func (m *Mediator) charge(ctx context.Context, f *Feed, body *os.File, s survey, out *File) (err error) {
-	if err := m.meetOthers(ctx, f, &s, out.Number); err != nil {
-		return err
-	}
-	c := &course{m: m, feed: f, source: []byte(f.Source), out: out, s: &s, late: m.room.DB.Now().Add(-m.Late).UnixMicro()}
+// charge charges the records of a file that was begun. One that was interrupted is
+// read from its beginning again: the journal and the cases say which of its records
+// were dealt with.
+func (m *Mediator) charge(ctx context.Context, x *taking) (err error) {
+	f, out := &x.feed, &x.out
+	c := &course{m: m, feed: f, source: []byte(f.Source), out: out, s: &x.s, late: m.room.DB.Now().Add(-m.Late).UnixMicro()}
 	out.Charged, out.Duplicates, out.Suspended, out.Late = 0, 0, 0, 0
 	if out.resumed {
 		if c.was, err = m.earlier(ctx, f.Tenant, out.Number); err != nil {
 			return err
 		}
 	}
-	if c.r, err = f.open(body); err != nil {
+	if c.r, err = f.open(x.body); err != nil {
 		return err
 	}
-	if err := c.run(ctx); err != nil {
+	if err = c.run(ctx); err != nil {
 		c.wait()
-		return err
 	}
-	return m.finish(ctx, f, out)
+	return err
 }
 
 // run hands over block after block.
