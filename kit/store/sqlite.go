@@ -40,6 +40,7 @@ type writeRequest struct {
 }
 
 func openSQLite(ctx context.Context, c Config, db *DB) (*sqliteEngine, error) {
+	keepHeap()
 	lock, err := lockFolder(ctx, filepath.Dir(c.Path))
 	if err != nil {
 		return nil, err
