@@ -1,10 +1,6 @@
 package ledger
 
 import (
-	"encoding/csv"
-	"io"
-	"time"
-
 	"tandem/kit/civil"
 	"tandem/kit/fault"
 	"tandem/kit/money"
@@ -102,38 +98,6 @@ func Statement(tx *store.Tx, account, party string, in civil.Period) ([]Movement
 	return store.Collect(rows, err, scanMovement)
 }
 
-// Close closes a month of an entity's books: nothing is booked up to its last day any
-// more. Months are closed one after the other, and only when they are over. Errors:
-// monthNotOver, monthClosed, unbalanced.
-func Close(tx *store.Tx, entity string, month civil.Date) error {
-	last := civil.Date{Year: month.Year, Month: month.Month, Day: 1}.AddMonths(1).AddDays(-1)
-	if !last.Before(civil.DateOf(tx.Now(), time.UTC)) {
-		return fault.Clash("monthNotOver", "The month of %s is not over yet", last)
-	}
-	if _, err := tx.Exec("INSERT INTO ledger_book (tenant, entity, closed_to) VALUES ($1, $2, '') ON CONFLICT DO NOTHING", entity); err != nil {
-		return err
-	}
-	n, err := tx.Exec("UPDATE ledger_book SET closed_to = $3 WHERE tenant = $1 AND entity = $2 AND closed_to < $3", entity, last.String())
-	switch {
-	case err != nil:
-		return err
-	case n == 0:
-		return fault.Clash("monthClosed", "The books of %q are closed up to %s already", entity, last)
-	}
-	sums, err := Trial(tx, entity, last)
-	if err != nil {
-		return err
-	}
-	if err := balanced(sums); err != nil {
-		return err
-	}
-	for _, s := range sums {
-		tx.Insert("INSERT INTO ledger_closing (tenant, entity, closed_to, account, currency, amount, actor, at)",
-			entity, last.String(), s.Account, s.Currency, s.Amount, tx.Actor(), store.Micros(tx.Now()))
-	}
-	return nil
-}
-
 // balanced refuses sums that are not zero in a currency.
 func balanced(sums []Sum) error {
 	left := map[string]int64{}
@@ -147,36 +111,6 @@ func balanced(sums []Sum) error {
 		}
 	}
 	return nil
-}
-
-// Export writes the entries of a period as CSV for the general ledger, one line each:
-// date, booking, text, account, party, currency, debit, credit.
-func Export(tx *store.Tx, w io.Writer, entity string, in civil.Period) error {
-	rows, err := tx.Query(movements+`WHERE e.tenant = $1 AND e.entity = $2 AND e.on_date >= $3 AND e.on_date < $4 ORDER BY e.on_date, e.name, e.line`,
-		entity, in.From.String(), in.To.String())
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	out := csv.NewWriter(w)
-	out.Write([]string{"date", "booking", "text", "account", "party", "currency", "debit", "credit"})
-	for rows.Next() {
-		m, err := scanMovement(rows)
-		if err != nil {
-			return err
-		}
-		c, err := money.ParseCurrency(m.Currency)
-		if err != nil {
-			return err
-		}
-		debit, credit := money.Amount{Minor: max(m.Amount, 0), Currency: c}, money.Amount{Minor: max(-m.Amount, 0), Currency: c}
-		out.Write([]string{m.Date.String(), m.Name, m.What, m.Account, m.Party, m.Currency, debit.Decimal(), credit.Decimal()})
-	}
-	out.Flush()
-	if err := out.Error(); err != nil {
-		return err
-	}
-	return rows.Err()
 }
 
 // Mismatch is what Audit found wrong.

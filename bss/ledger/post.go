@@ -29,6 +29,7 @@ type Transaction struct {
 	Entity   string // whose books
 	Currency money.Currency
 	Date     civil.Date // of the books; decides the accounting period
+	Shift    bool       // where Date is closed already, it is booked on the first open day; else it is refused
 	What     string     // as the bookkeeper reads it
 	Reverses string     // the transaction it undoes, if it does
 	Entries  []Entry
@@ -42,16 +43,23 @@ const (
 	insertEntry       = "INSERT INTO ledger_entry (tenant, name, line, entity, currency, on_date, account, party, amount)"
 )
 
-// Post books transactions, each once by its name. Errors: unbalanced, unknownAccount
-// (both defects of the caller, told as such), monthClosed, alreadyBooked.
+// Post books transactions, each once by its name. What happened in a month that is closed
+// meanwhile is refused (monthClosed), or with Shift booked on the first open day; when it
+// happened is kept beside it. Errors: unbalanced, unknownAccount (both defects of the
+// caller, told as such), monthClosed, alreadyBooked.
 func Post(tx *store.Tx, all ...Transaction) error {
 	for i := range all {
 		t := &all[i]
 		if err := t.check(); err != nil {
 			return err
 		}
-		if err := open(tx, t.Entity, t.Date); err != nil {
+		on, err := open(tx, t.Entity, t.Date, t.Shift)
+		if err != nil {
 			return err
+		}
+		if on != t.Date {
+			tx.Insert("INSERT INTO ledger_late (tenant, name, dated)", t.Name, t.Date.String())
+			t.Date = on
 		}
 	}
 	for i := range all { // one table after the other: rows that follow one another share a statement
@@ -93,17 +101,22 @@ func (t *Transaction) check() error {
 
 type bookOf string
 
-// open refuses a date in a closed month. The entity's book stays as it is until the
-// transaction ends.
-func open(tx *store.Tx, entity string, on civil.Date) error {
+// open is the day on which something of a date is booked: that day, or with shift the first
+// after the closed months. The entity's book stays as it is until the transaction ends.
+func open(tx *store.Tx, entity string, on civil.Date, shift bool) (civil.Date, error) {
 	got, err := tx.Memo(bookOf(entity), func() (any, error) { return holdBook(tx, entity) })
 	if err != nil {
-		return err
+		return on, err
 	}
-	if closed := got.(string); closed != "" && on.String() <= closed {
-		return fault.Clash("monthClosed", "Nothing can be booked on %s: the books of %q are closed up to %s", on, entity, closed)
+	closed := got.(string)
+	switch {
+	case closed == "" || on.String() > closed:
+		return on, nil
+	case !shift:
+		return on, fault.Clash("monthClosed", "Nothing can be booked on %s: the books of %q are closed up to %s", on, entity, closed)
 	}
-	return nil
+	last, err := civil.ParseDate(closed)
+	return last.AddDays(1), err
 }
 
 func holdBook(tx *store.Tx, entity string) (any, error) {
