@@ -62,6 +62,7 @@ type BillableItem struct {
 	ConfirmedBy string       `json:"confirmedBy,omitzero" tmf:"required"` // the service whose activation started it
 	From        time.Time    `json:"from,omitzero" tmf:"required"`        // the instant the network confirmed
 	To          time.Time    `json:"to,omitzero"`                         // not included; absent while it runs
+	TermFrom    time.Time    `json:"termFrom,omitzero"`                   // of a minimum term that began before From, on another account
 	Suspension  []civil.Span `json:"suspension,omitzero"`
 	// ChargeWhileSuspended is "full" or "none".
 	ChargeWhileSuspended string `json:"chargeWhileSuspended,omitzero" tmf:"enum=full|none"`

@@ -56,6 +56,10 @@ type BillingTerms struct {
 	Revenue    string           `json:"revenue,omitzero"` // general-ledger account
 	Commitment *CommitmentTerms `json:"commitment,omitzero"`
 	Discount   *DiscountTerms   `json:"discount,omitzero"`
+	// MinimumTerm is what it costs to end the product early; Obligation makes the price part of
+	// a contract whose revenue is recognised as it is rendered.
+	MinimumTerm *MinimumTerm     `json:"minimumTerm,omitzero"`
+	Obligation  *ObligationTerms `json:"obligation,omitzero"`
 }
 
 // CommitmentTerms make a price the least that other charges come to: what is missing is
@@ -137,6 +141,12 @@ func (t *BillingTerms) check(p *catalog.ProductOfferingPrice) error {
 		return badTerms("a price is a commitment or a discount, not both")
 	}
 	if _, _, err := t.whileSuspended(money.EUR); err != nil {
+		return err
+	}
+	if err := t.MinimumTerm.check(p); err != nil {
+		return err
+	}
+	if err := t.Obligation.check(p); err != nil {
 		return err
 	}
 	if d := t.Discount; d != nil {

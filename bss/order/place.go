@@ -667,7 +667,8 @@ func (p *placing) end(it *Item, owned *subscription.Product) error {
 	if len(p.byItem[it.ID]) == 0 {
 		return fault.Clash("alreadyEnded", "Product %q has ended already", owned.ID)
 	}
-	return subscription.Mark(p.tx, owned.ID, subscription.PendingTerminate)
+	reason, _ := tmf.Value(it.Product.Characteristic, subscription.TerminationReason)
+	return subscription.MarkEnding(p.tx, owned.ID, reason)
 }
 
 // modify asks for other characteristics, another offering, or suspension and its

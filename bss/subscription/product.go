@@ -50,6 +50,7 @@ type Product struct {
 	OrderDate           time.Time `json:"orderDate,omitzero"`
 	StartDate           time.Time `json:"startDate,omitzero"` // when the last service was confirmed
 	TerminationDate     time.Time `json:"terminationDate,omitzero"`
+	TerminationReason   string    `json:"terminationReason,omitzero"` // as the order that ends it says; an extension of TMF637
 
 	ProductOffering       *Ref                 `json:"productOffering,omitzero"`
 	ProductSpecification  *SpecRef             `json:"productSpecification,omitzero"`
@@ -254,7 +255,7 @@ var Products = tmf.Kind[Product, *Product]{
 	Index:     []string{"status", "startDate", "productOffering.id", "billingAccount.id"},
 	Multi:     []string{"relatedParty.id", "realizingService.id", "productRelationship.product.id"},
 	StateAttr: "status", Moves: moves,
-	Frozen: []string{"realizingService", "realizingResource", "pendingChange", "changeDate", "paidFromBalance"},
+	Frozen: []string{"realizingService", "realizingResource", "pendingChange", "changeDate", "paidFromBalance", "terminationReason"},
 }
 
 // Customer is the id of the customer who has the product, "" if it names none.
