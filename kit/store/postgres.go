@@ -306,7 +306,12 @@ func (p *pgSession) query(sql string, args []any) (Rows, error) {
 	return &pgRows{rows, res}, nil
 }
 
+// hold begins one view of the store. What is queued before it, such as the forgetting of
+// plans, goes ahead by itself: a transaction cannot change its isolation after a statement.
 func (p *pgSession) hold() error {
+	if err := p.flush(); err != nil {
+		return err
+	}
 	_, err := p.exec("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", nil)
 	return err
 }
