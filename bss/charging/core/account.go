@@ -65,6 +65,22 @@ type Account struct {
 	sessions    *Session // open ones, a list
 }
 
+// wallet is an account with what most have one of: a bucket and a subscriber. They are
+// one piece of memory, so that a charge finds them together, and the collector has one
+// thing to look at where there are three. More than one of either are elsewhere.
+type wallet struct {
+	Account
+	bucket     [1]Bucket
+	subscriber [1]Subscriber
+}
+
+// newAccount is an account without anything in it.
+func newAccount(slot uint32) *Account {
+	w := &wallet{}
+	w.slot, w.Buckets, w.Subscribers = slot, w.bucket[:0], w.subscriber[:0]
+	return &w.Account
+}
+
 // Mode says which money is taken first.
 type Mode uint8
 

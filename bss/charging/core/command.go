@@ -98,7 +98,8 @@ func (t *turn) undo(before []byte) {
 	in := reader{b: before}
 	was, now := in.account(), t.a
 	was.slot, was.due, was.open, was.sessions = now.slot, now.due, now.open, now.sessions
-	*now = *was
+	was.Buckets, was.Counters, was.Subscribers = append(now.Buckets[:0], was.Buckets...), append(now.Counters[:0], was.Counters...), append(now.Subscribers[:0], was.Subscribers...)
+	*now = *was                                // in the memory that it has
 	for i := len(t.shifted) - 1; i >= 0; i-- { // to a bucket that was made for it, and is gone
 		t.rehold(t.shifted[i].to, t.shifted[i].from)
 	}
@@ -128,7 +129,8 @@ func (h *Hand) Open(tenant uint32, currency uint16, mode Mode, anchor int64) err
 	if h.t.a != nil {
 		return fault.Clash("charging.account", "This account is open for charging already")
 	}
-	a := &Account{Tenant: tenant, Currency: currency, Mode: mode, Anchor: anchor, Alive: h.t.now(), slot: h.t.slot}
+	a := newAccount(h.t.slot)
+	a.Tenant, a.Currency, a.Mode, a.Anchor, a.Alive = tenant, currency, mode, anchor, h.t.now()
 	if !h.t.sh.put(a) {
 		return fault.BadInput("charging.account", "There is no place for account %d", h.t.slot)
 	}

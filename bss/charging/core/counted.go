@@ -54,7 +54,7 @@ func (sh *shard) heardOf(r *credit.Request) *Session {
 	if o == nil {
 		return nil
 	}
-	return &Session{Said: o.Said, Highest: o.Highest, seen: o.seen, answers: copied(o.answers), Groups: slices.Clone(o.Groups)}
+	return &Session{Said: o.Said, Highest: o.Highest, seen: o.seen, answers: o.answers, said: slices.Clone(o.said), Groups: slices.Clone(o.Groups)}
 }
 
 // ending is what is kept of the session of a request, if it is over: by this shard,
@@ -109,7 +109,7 @@ func (t *turn) uncharged(r *credit.Request) *Session {
 	if o := t.ending(r); o != nil {
 		s.Said, s.Groups = o.Said, slices.Clone(o.Groups)
 		if numbers {
-			s.Highest, s.seen, s.answers = o.Highest, o.seen, copied(o.answers)
+			s.Highest, s.seen, s.answers, s.said = o.Highest, o.seen, o.answers, slices.Clone(o.said)
 		}
 	}
 	said := t.at

@@ -69,7 +69,7 @@ type Engine struct {
 	writing sync.Mutex // while a batch is on its way to the disk, or what is decided is forgotten
 	mu      sync.Mutex // of the batch
 	batch   batch
-	spare   batch
+	spares  []batch // empty ones, with the memory they had
 	ordinal uint64 // of the batch being filled
 	wake    chan struct{}
 	again   chan struct{} // the shards were lost: claim anew at once
@@ -506,7 +506,10 @@ func (e *Engine) takeBatch() batch {
 	b := e.batch
 	b.ordinal = e.ordinal
 	e.ordinal++
-	e.batch, e.spare = e.spare, batch{}
+	e.batch = batch{}
+	if n := len(e.spares); n > 0 {
+		e.batch, e.spares = e.spares[n-1], e.spares[:n-1]
+	}
 	return b
 }
 
@@ -533,8 +536,8 @@ func (e *Engine) complete() {
 		}
 		clear(b.after)
 		e.mu.Lock()
-		if cap(e.spare.blob) == 0 {
-			e.spare = batch{blob: b.blob[:0], calls: b.calls[:0], after: b.after[:0]}
+		if len(e.spares) < cap(e.full)+2 { // as many as are on their way: filled, written, durable, answered
+			e.spares = append(e.spares, batch{blob: b.blob[:0], calls: b.calls[:0], after: b.after[:0]})
 		}
 		e.mu.Unlock()
 	}

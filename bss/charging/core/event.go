@@ -31,7 +31,8 @@ func (e *Engine) event(t *turn, r *credit.Request, a *credit.Answer) {
 		t.happened(ClosedAccount, r, a)
 		return
 	}
-	t.once, t.s, t.debits = true, newSession(0, sub, r), t.debits[:0]
+	t.once, t.s, t.debits = true, &Session{}, t.debits[:0]
+	t.s.of(0, sub, r)
 	t.s.account = t.a
 	switch r.Action {
 	case credit.Balance:

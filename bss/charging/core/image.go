@@ -1,6 +1,11 @@
 package core
 
-import "tandem/edge/credit"
+import (
+	"math"
+	"slices"
+
+	"tandem/edge/credit"
+)
 
 // Images of state, for pages and for records that make something new.
 
@@ -74,14 +79,13 @@ func putAccount(b []byte, a *Account) []byte {
 }
 
 func (r *reader) account() *Account {
-	a := &Account{Tenant: uint32(r.u()), Currency: uint16(r.u())}
+	a := newAccount(0)
+	a.Tenant, a.Currency = uint32(r.u()), uint16(r.u())
 	a.State, a.Mode, a.Stage = State(r.byte()), Mode(r.byte()), State(r.byte())
 	a.nextBucket, a.nextSub, a.Anchor, a.Alive = uint32(r.u()), uint16(r.u()), r.i(), r.i()
-	if n := r.count(); n > 0 {
-		a.Buckets = make([]Bucket, n)
-	}
-	for i := range a.Buckets {
-		a.Buckets[i] = r.bucket()
+	n := r.count()
+	for a.Buckets = slices.Grow(a.Buckets, n); n > 0; n-- {
+		a.Buckets = append(a.Buckets, r.bucket())
 	}
 	if n := r.count(); n > 0 {
 		a.Counters = make([]Counter, n)
@@ -89,11 +93,9 @@ func (r *reader) account() *Account {
 	for i := range a.Counters {
 		a.Counters[i] = r.counter()
 	}
-	if n := r.count(); n > 0 {
-		a.Subscribers = make([]Subscriber, n)
-	}
-	for i := range a.Subscribers {
-		a.Subscribers[i] = r.subscriber()
+	n = r.count()
+	for a.Subscribers = slices.Grow(a.Subscribers, n); n > 0; n-- {
+		a.Subscribers = append(a.Subscribers, r.subscriber())
 	}
 	return a
 }
@@ -224,7 +226,7 @@ func putAnswered(b []byte, s *Session) []byte {
 	b = putU(b, uint64(n))
 	for i := range s.answers {
 		if x := &s.answers[i]; x.used {
-			b = putS(putU64(putB(putU(b, uint64(x.number)), x.auto), x.digest), x.answer)
+			b = putS(putU64(putB(putU(b, uint64(x.number)), x.auto), x.digest), s.answer(i))
 		}
 	}
 	return b
@@ -237,7 +239,22 @@ func (r *reader) answered(s *Session) {
 	}
 }
 
-// remember keeps an answer in the place of the oldest, unless that is the newer one.
+// answer is what was told of the i-th that are remembered; it is valid until the next is.
+func (s *Session) answer(i int) []byte {
+	return s.said[i*len(s.said)/answersKept:][:s.answers[i].size]
+}
+
+// widen makes room for answers of so many octets. Those of a session are about equal.
+func (s *Session) widen(room int) {
+	wider := make([]byte, answersKept*room)
+	for i := range s.answers {
+		copy(wider[i*room:], s.answer(i))
+	}
+	s.said = wider
+}
+
+// remember keeps an answer in the place of the oldest, unless that is the newer one. Of
+// one that is longer than any client takes only the number is known.
 func (s *Session) remember(number uint32, auto bool, digest uint64, answer []byte) {
 	if auto {
 		s.autos = max(s.autos, number+1)
@@ -246,23 +263,33 @@ func (s *Session) remember(number uint32, auto bool, digest uint64, answer []byt
 	if x.used && x.auto == auto && x.number > number {
 		return
 	}
-	x.number, x.auto, x.digest, x.used = number, auto, digest, true
-	x.answer = append(x.answer[:0], answer...)
+	if len(answer) > math.MaxUint16 {
+		x.used = false
+		return
+	}
+	i := int(number % answersKept)
+	if room := len(s.said) / answersKept; len(answer) > room {
+		x.size = 0
+		s.widen((len(answer) + 7) &^ 7)
+	}
+	x.number, x.auto, x.digest, x.used, x.size = number, auto, digest, true, uint16(len(answer))
+	copy(s.answer(i), answer)
 }
 
 // remembered is the answer to a request: by its number, or by its content if the
-// client gave none.
-func (s *Session) remembered(r *credit.Request) *answered {
+// client gave none. It is valid until the next is remembered.
+func (s *Session) remembered(r *credit.Request) (digest uint64, answer []byte, ok bool) {
 	if r.Numbered {
-		if x := &s.answers[r.Number%answersKept]; x.used && !x.auto && x.number == r.Number {
-			return x
+		i := int(r.Number % answersKept)
+		if x := &s.answers[i]; x.used && !x.auto && x.number == r.Number {
+			return x.digest, s.answer(i), true
 		}
-		return nil
+		return 0, nil, false
 	}
 	for i := range s.answers {
 		if x := &s.answers[i]; x.used && x.auto && x.digest == r.Digest && r.Digest != 0 {
-			return x
+			return x.digest, s.answer(i), true
 		}
 	}
-	return nil
+	return 0, nil, false
 }

@@ -268,12 +268,17 @@ func (t *turn) apply(m *Move) error {
 	case opKey:
 		t.keepKey(m.Key, m.Digest, m.Text)
 	case opOpen:
-		s := m.Session
-		s.Groups = append([]Group(nil), s.Groups...)
-		for i := range s.Groups {
-			s.Groups[i].Holds = append([]Hold(nil), s.Groups[i].Holds...)
+		s := roomy()
+		groups := s.Groups
+		*s = m.Session
+		s.Groups = groups
+		for i := range m.Session.Groups {
+			g, was := s.addGroup(), &m.Session.Groups[i]
+			holds := append(g.Holds, was.Holds...)
+			*g = *was
+			g.Holds = holds
 		}
-		t.begin(&s)
+		t.begin(s)
 	case opAccountIs:
 		if t.a = t.sh.account(m.ID); t.a == nil {
 			return fmt.Errorf("charging: a record of account %d of shard %d, which was never opened", m.ID, t.sh.number)

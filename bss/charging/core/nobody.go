@@ -59,11 +59,3 @@ func (t *turn) recall(s *Session, r *credit.Request, a *credit.Answer) {
 	s.note(r.Number)
 	s.remember(r.Number, false, r.Digest, t.answer)
 }
-
-// copied are answers that stay when the shard is unlocked.
-func copied(list [answersKept]answered) [answersKept]answered {
-	for i := range list {
-		list[i].answer = slices.Clone(list[i].answer)
-	}
-	return list
-}

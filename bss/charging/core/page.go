@@ -78,7 +78,7 @@ func (r *reader) page(sh *shard, number int64) {
 			sh.names.add(&a.Subscribers[i], NewRef(sh.number, slot))
 		}
 		for n := r.count(); n > 0; n-- {
-			s := &Session{}
+			s := roomy()
 			r.session(s)
 			a.link(s)
 			r.answered(s)

@@ -52,8 +52,8 @@ func (e *Engine) repeated(digest uint64, answer []byte, r *credit.Request, a *cr
 // answerAgain answers a request of a session, open or over, that came before. It
 // is false if it did not.
 func (e *Engine) answerAgain(s *Session, r *credit.Request, a *credit.Answer) bool {
-	if x := s.remembered(r); x != nil {
-		e.repeated(x.digest, x.answer, r, a)
+	if digest, answer, ok := s.remembered(r); ok {
+		e.repeated(digest, answer, r, a)
 		return true
 	}
 	if !r.Numbered || !s.came(r.Number) || s.ancient(r.Number) {
@@ -94,7 +94,8 @@ func (e *Engine) initial(t *turn, r *credit.Request, a *credit.Answer) {
 		t.suspendAll(ClosedAccount, r, a)
 		return
 	}
-	s := newSession(t.sh.session+1, sub, r)
+	s := roomy()
+	s.of(t.sh.session+1, sub, r)
 	if o := t.counted; o != nil && r.Numbered { // of what it reports some was suspended before
 		s.Highest, s.seen = o.Highest, o.seen
 	}
@@ -109,12 +110,13 @@ func (t *turn) overtaken(o *Session, r *credit.Request) bool {
 	return !r.Numbered && r.At != 0 && r.At <= o.Said
 }
 
-func newSession(number uint64, sub *Subscriber, r *credit.Request) *Session {
+// of makes an empty session that of a subscriber, as its first request has it.
+func (s *Session) of(number uint64, sub *Subscriber, r *credit.Request) {
 	var b [256]byte
-	return &Session{Number: number, Key: string(sessionKey(b[:0], r)), Sub: sub.ID, Service: r.Service, Face: r.Face, RAT: r.RAT, PLMN: r.PLMN,
+	*s = Session{Number: number, Key: string(sessionKey(b[:0], r)), Sub: sub.ID, Service: r.Service, Face: r.Face, RAT: r.RAT, PLMN: r.PLMN,
 		State: r.OriginState, Opened: r.Received, Last: r.Received, Offline: offline(r), Incoming: r.Incoming, Expires: r.Received + lateReport*defaultValidity*1e6,
 		Called: string(r.Called), Calling: string(r.Calling), Access: string(r.Access), Back: string(r.Return), Context: string(r.Context),
-		ID: string(r.ChargingID), Device: string(r.Device), Address: string(r.Address)}
+		ID: string(r.ChargingID), Device: string(r.Device), Address: string(r.Address), Groups: s.Groups}
 }
 
 // later handles an update or the end of a session.
@@ -194,13 +196,15 @@ func (e *Engine) adopt(t *turn, r *credit.Request, a *credit.Answer, o *Session,
 		return
 	}
 	t.plan = sub.Plan
-	s := newSession(t.sh.session+1, sub, r)
+	s := roomy()
+	s.of(t.sh.session+1, sub, r)
 	s.Offline = s.Offline || offline
 	if o != nil {
 		s.Highest, s.seen, s.Said = o.Highest, o.seen, o.Said
 		for i := range o.Groups {
 			x := &o.Groups[i]
-			s.Groups = append(s.Groups, Group{ID: x.ID, Has: x.Has, Heard: x.Heard, Reported: x.Reported})
+			g := s.addGroup()
+			g.ID, g.Has, g.Heard, g.Reported = x.ID, x.Has, x.Heard, x.Reported
 		}
 	}
 	t.begin(s)

@@ -36,6 +36,7 @@ type Session struct {
 
 	account    *Account
 	answers    [answersKept]answered // by number, a ring
+	said       []byte                // their octets: a part of equal size for each
 	autos      uint32                // answers without a number of the client
 	next, prev *Session
 }
@@ -45,11 +46,26 @@ const answersKept = 4
 
 // answered is what a request was told, kept for the one that comes again.
 type answered struct {
+	digest uint64
 	number uint32
+	size   uint16 // octets, in Session.said
 	used   bool
 	auto   bool // the number is ours: the client gave none, the digest tells a repetition
-	digest uint64
-	answer []byte
+}
+
+// roomier is an open session with what most need: one group, and two holds for its grant.
+// They are one piece of memory, as a wallet is.
+type roomier struct {
+	Session
+	group [1]Group
+	holds [2]Hold
+}
+
+// roomy is an empty session that will be open for a while.
+func roomy() *Session {
+	x := &roomier{}
+	x.group[0].Holds, x.Groups = x.holds[:0], x.group[:0]
+	return &x.Session
 }
 
 // Group is one rating group of a session.
@@ -209,11 +225,7 @@ func putEnding(b []byte, s *Session) []byte {
 }
 
 func (r *reader) ending(s *Session) {
-	groups, answers := s.Groups[:0], s.answers
-	*s = Session{Groups: groups, answers: answers}
-	for i := range s.answers {
-		s.answers[i].used = false
-	}
+	*s = Session{Groups: s.Groups[:0], said: s.said}
 	s.Highest, s.seen, s.Said = uint32(r.u()), r.u(), r.i()
 	r.answered(s)
 	for n := r.count(); n > 0; n-- {

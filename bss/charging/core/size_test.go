@@ -98,7 +98,7 @@ func restart(b *testing.B, n int) {
 	}
 	e, _ := open("a")
 	crowd(b, e, n)
-	reserve(b, e, n)
+	reserve(e, n)
 	e.leaveHouse() // it dies: everything comes back by replay
 	if err := e.Journal.Release(b.Context(), e.letGo()); err != nil {
 		b.Fatal(err)
@@ -131,7 +131,21 @@ func restart(b *testing.B, n int) {
 }
 
 // reserve opens a session on each account.
-func reserve(b *testing.B, e *Engine, n int) {
+func reserve(e *Engine, n int) {
+	onEach(e, n, func(c *credit.Call) { group(c, 10) })
+}
+
+// update reports a megabyte of each session and asks for more.
+func update(e *Engine, n int, number uint32) {
+	onEach(e, n, func(c *credit.Call) {
+		c.Request.Kind, c.Request.Number, c.Request.Digest = credit.Update, number, uint64(number)
+		u := group(c, 10)
+		u.Used = append(u.Used, credit.Used{Units: credit.Units{Has: credit.HasTotal, Total: 1 << 20}})
+	})
+}
+
+// onEach sends a request of a session to each account.
+func onEach(e *Engine, n int, fill func(*credit.Call)) {
 	var wg sync.WaitGroup
 	room := make(chan *credit.Call, 4096)
 	for range cap(room) {
@@ -142,11 +156,42 @@ func reserve(b *testing.B, e *Engine, n int) {
 		r := &c.Request
 		r.Reset()
 		r.Kind, r.Service, r.Numbered, r.PLMN, r.Peer, r.Session = credit.Initial, credit.Data, true, 240001, []byte("pgw.example"), fmt.Appendf(nil, "pgw.example;1876543210;%d", i)
-		r.Received = start.UnixMicro()
+		r.Received, r.Context = start.UnixMicro(), []byte("32251@3gpp.org")
 		r.Subscribers = append(r.Subscribers, credit.Subscriber{Type: credit.E164, ID: fmt.Append(nil, 447700000000+i)})
-		group(c, 10)
+		fill(c)
 		wg.Add(1)
 		e.Charge(c)
 	}
 	wg.Wait()
+}
+
+// BenchmarkSessions says what an open session costs in memory that has been updated
+// until its account remembers all the answers it ever will, and what the collector
+// finds to do: with objects, not with octets, its time grows.
+func BenchmarkSessions(b *testing.B) {
+	const n = 100_000
+	for b.Loop() {
+		e := New(Config{Book: basicBook(b), Journal: &nowhere{}, Log: quiet, Clock: func() time.Time { return start }})
+		if err := e.Start(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		crowd(b, e, n)
+		before, objects := heap(), objectsOf()
+		reserve(e, n)
+		for number := range uint32(answersKept) {
+			update(e, n, number+1)
+		}
+		b.ReportMetric(float64(heap()-before)/n, "B/session")
+		b.ReportMetric(float64(objectsOf()-objects)/n, "objects/session")
+		began := time.Now()
+		runtime.GC()
+		b.ReportMetric(float64(time.Since(began).Milliseconds()), "ms/GC")
+		e.Close(context.Background())
+	}
+}
+
+func objectsOf() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapObjects
 }
