@@ -37,6 +37,10 @@ func (db *DB) Migrate(ctx context.Context, rooms ...Schema) error {
 	if err := db.Script(ctx, migrationTable); err != nil {
 		return err
 	}
+	applied, err := db.applied(ctx)
+	if err != nil {
+		return err
+	}
 	for _, room := range rooms {
 		files, err := fs.Glob(room.Files, "*.sql")
 		if err != nil || len(files) == 0 {
@@ -44,7 +48,7 @@ func (db *DB) Migrate(ctx context.Context, rooms ...Schema) error {
 		}
 		slices.Sort(files)
 		for _, f := range files {
-			if err := db.apply(ctx, room, f); err != nil {
+			if err := db.apply(ctx, room, f, applied[room.Room+"/"+f]); err != nil {
 				return fmt.Errorf("schema %s/%s: %w", room.Room, f, err)
 			}
 		}
@@ -52,14 +56,34 @@ func (db *DB) Migrate(ctx context.Context, rooms ...Schema) error {
 	return nil
 }
 
-func (db *DB) apply(ctx context.Context, room Schema, file string) error {
+// applied are the sums of the files that the store has, by room and file.
+func (db *DB) applied(ctx context.Context) (map[string]string, error) {
+	sums := map[string]string{}
+	err := db.Read(ctx, Scope{}, func(tx *Tx) error {
+		rows, err := tx.System().Query("SELECT room, file, sum FROM store_migration")
+		_, err = Collect(rows, err, func(r Rows) (sum string, err error) {
+			var room, file string
+			err = r.Scan(&room, &file, &sum)
+			sums[room+"/"+file] = sum
+			return sum, err
+		})
+		return err
+	})
+	return sums, err
+}
+
+// apply applies a file unless the store has it; known is the sum of what it had when
+// the migration began, if anything.
+func (db *DB) apply(ctx context.Context, room Schema, file, known string) error {
 	text, err := fs.ReadFile(room.Files, file)
 	if err != nil {
 		return err
 	}
 	digest := sha256.Sum256(text)
 	sum := hex.EncodeToString(digest[:])
-	var known string
+	if known == sum {
+		return nil
+	}
 	return db.Write(ctx, Scope{}, func(tx *Tx) error {
 		y := tx.System()
 		if err := migrationLock(tx); err != nil {

@@ -46,12 +46,9 @@ func clocked(t *testing.T, f func(t *testing.T, a *tmftest.API, db *store.DB, ah
 	for _, engine := range []store.Dialect{store.SQLite, store.Postgres} {
 		t.Run(engine.String(), func(t *testing.T) {
 			var ahead atomic.Int64
-			c := storetest.Config(t, engine)
+			c := tmftest.Config(t, engine, nil, kinds)
 			c.Clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-			db := storetest.OpenConfig(t, c, tmf.Schema())
-			if err := tmf.Migrate(t.Context(), db, kinds); err != nil {
-				t.Fatal(err)
-			}
+			db := tmftest.Open(t, c, nil, kinds)
 			f(t, tmftest.Serve(t, db, kinds), db, &ahead)
 		})
 	}

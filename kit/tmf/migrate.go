@@ -14,27 +14,24 @@ import (
 // A kind needs no migration of its own; that an attribute is promoted no more is
 // ignored, since a column too many harms nobody.
 func Migrate(ctx context.Context, db *store.DB, kinds []Mounted) error {
+	shapes, err := readShapes(ctx, db)
+	if err != nil {
+		return err
+	}
 	for _, k := range kinds {
-		if err := migrateKind(ctx, db, k); err != nil {
-			return fmt.Errorf("table of %s: %w", k.Meta().Name, err)
+		m := k.Meta()
+		if m.Rows {
+			continue // the room's own tables
+		}
+		if err := migrateKind(ctx, db, k, shapes[m.Table]); err != nil {
+			return fmt.Errorf("table of %s: %w", m.Name, err)
 		}
 	}
 	return nil
 }
 
-func migrateKind(ctx context.Context, db *store.DB, k Mounted) error {
+func migrateKind(ctx context.Context, db *store.DB, k Mounted, now shape) (err error) {
 	m := k.Meta()
-	if m.Rows {
-		return nil // the room's own tables
-	}
-	var now shape
-	err := db.Read(ctx, store.Scope{}, func(tx *store.Tx) (err error) {
-		now, err = readShape(tx, m.Table)
-		return err
-	})
-	if err != nil {
-		return err
-	}
 	if now.known == nil || len(m.missing(now)) > 0 {
 		if now, err = reshape(ctx, db, m); err != nil {
 			return err
@@ -56,6 +53,23 @@ func migrateKind(ctx context.Context, db *store.DB, k Mounted) error {
 type shape struct {
 	known   []string // promoted attributes, as Meta.promoted names them; nil: there is no table
 	filling string   // those that the stored resources have not all got yet
+}
+
+// readShapes reads all of them, by table.
+func readShapes(ctx context.Context, db *store.DB) (map[string]shape, error) {
+	all := map[string]shape{}
+	err := db.Read(ctx, store.Scope{}, func(tx *store.Tx) error {
+		rows, err := tx.System().Query("SELECT tbl, columns, filling FROM tmf_kind")
+		_, err = store.Collect(rows, err, func(r store.Rows) (s shape, err error) {
+			var table, columns string
+			err = r.Scan(&table, &columns, &s.filling)
+			s.known = append([]string{}, strings.Fields(columns)...)
+			all[table] = s
+			return s, err
+		})
+		return err
+	})
+	return all, err
 }
 
 func readShape(tx *store.Tx, table string) (s shape, err error) {

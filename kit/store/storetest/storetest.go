@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -39,7 +40,7 @@ func Each(t *testing.T, schemas []store.Schema, f func(t *testing.T, db *store.D
 // Open is a fresh store of one engine with the schemas applied.
 func Open(t testing.TB, engine store.Dialect, schemas ...store.Schema) *store.DB {
 	t.Helper()
-	return OpenConfig(t, Config(t, engine), schemas...)
+	return OpenConfig(t, Made(t, engine, Layout{Schemas: schemas}), schemas...)
 }
 
 // OpenConfig opens a store of a config made by Config, so that a test can open
@@ -65,11 +66,17 @@ func Config(t testing.TB, engine store.Dialect) store.Config {
 	if engine == store.SQLite {
 		return store.Config{Path: filepath.Join(t.TempDir(), "tandem.db")}
 	}
+	return database(t, "")
+}
+
+// database is a new one, which is gone after the test.
+func database(t testing.TB, options string) store.Config {
+	t.Helper()
 	url := Server(t)
 	name := fmt.Sprintf("t_%d_%d", os.Getpid(), databases.Add(1))
-	admin(t, url, "CREATE DATABASE "+name)
+	admin(t, url, "CREATE DATABASE "+name+options)
 	t.Cleanup(func() { admin(t, url, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
-	return store.Config{URL: strings.Replace(url, "/postgres?", "/"+name+"?", 1)}
+	return store.Config{URL: within(url, name)}
 }
 
 func admin(t testing.TB, url, sql string) {
@@ -86,6 +93,8 @@ func admin(t testing.TB, url, sql string) {
 	}
 }
 
+const serverEnv = "TANDEM_TEST_POSTGRES" // names a server to use
+
 var (
 	once    sync.Once
 	server  string
@@ -97,7 +106,7 @@ var (
 func Server(t testing.TB) string {
 	t.Helper()
 	once.Do(func() {
-		if server = os.Getenv("TANDEM_TEST_POSTGRES"); server == "" {
+		if server = os.Getenv(serverEnv); server == "" {
 			server, failure = startCluster()
 		}
 	})
@@ -111,7 +120,8 @@ func Server(t testing.TB) string {
 }
 
 // startCluster makes a cluster whose server dies with this process: it is the
-// child of a shell that waits for our end of a pipe to close.
+// child of a shell that waits for our end of a pipe to close. No test cuts the power, so
+// it need not wait for the disk.
 func startCluster() (string, error) {
 	bin, err := binaries()
 	if err != nil {
@@ -138,7 +148,7 @@ func startCluster() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	script := fmt.Sprintf(`trap '' INT TERM; %q/postgres -D %q -h 127.0.0.1 -p %d -k %q -c max_connections=200 >%q 2>&1 & P=$!
+	script := fmt.Sprintf(`trap '' INT TERM; %q/postgres -D %q -h 127.0.0.1 -p %d -k %q -c max_connections=200 -c fsync=off -c full_page_writes=off >%q 2>&1 & P=$!
 read -r _; kill -QUIT $P; wait $P; rm -rf %q`, bin, data, port, dir, filepath.Join(dir, "log"), dir)
 	cmd := exec.Command("/bin/sh", "-c", script)
 	cmd.Dir, cmd.SysProcAttr = dir, &syscall.SysProcAttr{Credential: cred, Setpgid: true}
@@ -205,4 +215,35 @@ func freePort() (int, error) {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// Nearby is the environment in which a test that runs in a network of its own has the same
+// server: by its socket in the file system, which all networks of a machine share. Where
+// there is none, such a test starts a server for itself.
+func Nearby(t testing.TB) string {
+	t.Helper()
+	const alone = serverEnv + "="
+	server := Server(t)
+	conn, err := pgx.Connect(t.Context(), server)
+	if err != nil {
+		t.Fatalf("connect to PostgreSQL: %v", err)
+	}
+	defer conn.Close(t.Context())
+	var folders, port string
+	if err := conn.QueryRow(t.Context(), "SELECT current_setting('unix_socket_directories'), current_setting('port')").Scan(&folders, &port); err != nil {
+		t.Fatalf("ask PostgreSQL for its socket: %v", err)
+	}
+	folder, _, _ := strings.Cut(folders, ",")
+	if _, err := os.Stat(filepath.Join(folder, ".s.PGSQL."+port)); err != nil {
+		return alone // it is on another machine
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set("host", folder)
+	q.Set("port", port)
+	u.Host, u.RawQuery = "", q.Encode()
+	return alone + u.String()
 }

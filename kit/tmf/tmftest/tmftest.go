@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,12 +23,35 @@ import (
 // rooms' own and those of the kinds.
 func Each(t *testing.T, schemas []store.Schema, kinds []tmf.Mounted, f func(t *testing.T, db *store.DB)) {
 	t.Helper()
-	storetest.Each(t, append([]store.Schema{tmf.Schema()}, schemas...), func(t *testing.T, db *store.DB) {
-		if err := tmf.Migrate(t.Context(), db, kinds); err != nil {
-			t.Fatal(err)
-		}
-		f(t, db)
-	})
+	for _, engine := range []store.Dialect{store.SQLite, store.Postgres} {
+		t.Run(engine.String(), func(t *testing.T) { f(t, Open(t, Config(t, engine, schemas, kinds), schemas, kinds)) })
+	}
+}
+
+// Config names a fresh store that has all these tables already.
+func Config(t testing.TB, engine store.Dialect, schemas []store.Schema, kinds []tmf.Mounted) store.Config {
+	t.Helper()
+	return storetest.Made(t, engine, storetest.Layout{Schemas: withMachine(schemas), Text: tmf.Layout(kinds),
+		Make: func(ctx context.Context, db *store.DB) error { return tmf.Migrate(ctx, db, kinds) }})
+}
+
+// Open opens a store and makes what it lacks of the tables, as a node does that starts.
+func Open(t testing.TB, c store.Config, schemas []store.Schema, kinds []tmf.Mounted) *store.DB {
+	t.Helper()
+	db := storetest.OpenConfig(t, c, withMachine(schemas)...)
+	if err := tmf.Migrate(t.Context(), db, kinds); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// withMachine adds the tables of the machine, unless they are named.
+func withMachine(schemas []store.Schema) []store.Schema {
+	machine := tmf.Schema()
+	if slices.ContainsFunc(schemas, func(s store.Schema) bool { return s.Room == machine.Room }) {
+		return schemas
+	}
+	return append([]store.Schema{machine}, schemas...)
 }
 
 // API is a server over the kinds; requests run as the bearer token's tenant:
