@@ -37,6 +37,9 @@ type Account struct {
 	ContractNumber  string     `json:"contractNumber,omitzero"`  // BT-12
 	BillNote        string     `json:"billNote,omitzero"`        // BT-22
 	MinimumBill     *tmf.Money `json:"minimumBill,omitzero"`     // a smaller bill waits for the next one
+
+	// Itemisation is what its bills show of each use; none: nothing.
+	Itemisation string `json:"itemisation,omitzero" tmf:"enum=none|masked|full"`
 }
 
 // BillingAccount is the account a customer's bills are made for.

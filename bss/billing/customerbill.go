@@ -147,7 +147,7 @@ func (b *CustomerBill) read(doc []byte, next, due string) error {
 			*x.to = on.Start(zone)
 		}
 	}
-	b.BillingAccount.Name = d.AccountName
+	b.BillingAccount.Name, b.BillDocument = d.AccountName, billDocuments(b.ID, b.BillNo)
 	if d.Customer != "" {
 		b.RelatedParty = []tmf.RelatedParty{{ID: d.Customer, Name: d.Buyer.Name, Role: "customer", ReferredType: "Customer"}}
 	}

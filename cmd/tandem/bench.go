@@ -16,7 +16,7 @@ import (
 // runBench measures: the first word says what.
 func runBench(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("say what to measure: orders, api, charging or billing")
+		return errors.New("say what to measure: orders, api, charging, billing or render")
 	}
 	var c bench.ChargingOptions
 	o := &c.Options
@@ -35,9 +35,10 @@ func runBench(ctx context.Context, args []string) error {
 		"billing": func(ctx context.Context) (bench.Result, error) {
 			return bench.Billing(ctx, bench.BillingOptions{Options: *o, Accounts: c.Accounts})
 		},
+		"render": func(ctx context.Context) (bench.Result, error) { return bench.Render(ctx, *o) },
 	}[args[0]]
 	if measure == nil {
-		return fmt.Errorf("there is no benchmark %q; there are orders, api, charging and billing", args[0])
+		return fmt.Errorf("there is no benchmark %q; there are orders, api, charging, billing and render", args[0])
 	}
 	if args[0] == "charging" {
 		f.StringVar(&c.Face, "face", "direct", "by which face the requests come: "+strings.Join(bench.Faces, ", "))
@@ -54,7 +55,7 @@ func runBench(ctx context.Context, args []string) error {
 		f.Int64Var(&c.Replay, "replay", 0, "charge so many requests instead of for a time, then stop and replay them all")
 	} else if args[0] == "billing" {
 		f.IntVar(&c.Accounts, "accounts", 10_000, "accounts to bill, each with five charges and usage")
-	} else {
+	} else if args[0] != "render" {
 		f.IntVar(&o.Existing, "existing", 1000, "products that exist before")
 		f.IntVar(&o.Workers, "workers", 16, "callers at once")
 	}
