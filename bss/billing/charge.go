@@ -103,43 +103,53 @@ func (c charge) item(p *subscription.Product, o *catalog.ProductOffering, accoun
 	payer := &tmf.Ref{ID: account.ID, Name: account.Name, Href: account.Href, ReferredType: "BillingAccount"}
 	if c.goesOn != nil {
 		i := *c.goesOn
+		if i.committed() > 0 {
+			i.TermFrom = i.termFrom()
+		}
 		i.Entity, i.State, i.BillingAccount, i.ConfirmedBy, i.ServicePeriods = tmf.Entity{}, ItemActive, payer, service, nil
 		i.From, i.To, i.Suspension = from, time.Time{}, nil
 		return &i, nil
 	}
-	policy, err := whileSuspended(c.price)
-	if err != nil {
-		return nil, err
-	}
-	terms, err := billingTerms(c.price)
-	if err != nil {
-		return nil, err
-	}
 	i := &BillableItem{
-		Name: c.price.Name, State: ItemActive, ChargeType: chargeType(c.price),
+		State:           ItemActive,
 		Product:         &tmf.Ref{ID: p.ID, Name: p.Name, Href: p.Href, ReferredType: "Product"},
 		ProductOffering: &tmf.Ref{ID: o.ID, Name: o.Name, Version: o.Version, Href: o.Href, ReferredType: "ProductOffering"},
-		Price:           &tmf.Ref{ID: c.price.ID, Name: c.price.Name, Version: c.price.Version, Href: c.price.Href, ReferredType: "ProductOfferingPrice"},
-		BillingAccount:  payer,
-		Amount:          c.amount, Percentage: c.price.Percentage, UnitOfMeasure: c.price.UnitOfMeasure, Tax: c.price.Tax,
-		ConfirmedBy: service, From: from, ChargeWhileSuspended: policy, Billing: terms,
+		BillingAccount:  payer, ConfirmedBy: service, From: from,
 	}
-	if err := i.lower(c.price); err != nil {
+	if err := i.take(c.price, c.amount); err != nil {
 		return nil, err
 	}
 	if customer := p.Customer(); customer != "" {
 		i.Customer = &tmf.Ref{ID: customer, ReferredType: "Customer"}
 	}
-	for _, r := range c.price.PopRelationship {
-		i.Alters = append(i.Alters, r.ID)
-	}
-	if unit, count, ok := c.price.Period(); ok {
-		i.PeriodUnit, i.PeriodCount = unit, count
-	}
 	if i.ChargeType == OneTime {
 		i.To, i.State = from, ItemEnded
 	}
 	return i, nil
+}
+
+// take freezes a price into the item, with an amount that may be another than the price's.
+func (i *BillableItem) take(price *catalog.ProductOfferingPrice, amount *tmf.Money) (err error) {
+	if i.ChargeWhileSuspended, err = whileSuspended(price); err != nil {
+		return err
+	}
+	if i.Billing, err = billingTerms(price); err != nil {
+		return err
+	}
+	i.Name, i.ChargeType = price.Name, chargeType(price)
+	i.Price = &tmf.Ref{ID: price.ID, Name: price.Name, Version: price.Version, Href: price.Href, ReferredType: "ProductOfferingPrice"}
+	i.Amount, i.Percentage, i.UnitOfMeasure, i.Tax, i.Alters = amount, price.Percentage, price.UnitOfMeasure, price.Tax, nil
+	if err := i.lower(price); err != nil {
+		return err
+	}
+	for _, r := range price.PopRelationship {
+		i.Alters = append(i.Alters, r.ID)
+	}
+	i.PeriodUnit, i.PeriodCount = "", 0
+	if unit, count, ok := price.Period(); ok {
+		i.PeriodUnit, i.PeriodCount = unit, count
+	}
+	return nil
 }
 
 // lower makes what a discount takes away negative: the catalogue has it with
