@@ -402,7 +402,7 @@ func (p *projected) write(tx *store.Tx, r *Room) error {
 		g := &u.group
 		tx.Insert(addUsage, u.account, int64(u.session.Sub), int64(u.session.Service), text(u.session.Name()), int64(u.session.Part), u.cause, int64(g.ID),
 			int64(g.Tariff), int64(g.Rate), int64(g.Total.Seconds), int64(g.Total.Total), int64(g.Total.Input), int64(g.Total.Output), int64(g.Total.Events),
-			g.Total.Money, text(u.session.Called), int64(u.session.PLMN), u.firstAt, u.lastAt, u.shard, int64(u.record), u.at)
+			g.Total.Money, text(u.session.Called()), int64(u.session.PLMN), u.firstAt, u.lastAt, u.shard, int64(u.record), u.at)
 	}
 	p.posted.write(tx)
 	// Those of an account stand together, so that their index is changed in few places.

@@ -146,12 +146,12 @@ func (t *turn) context(r *credit.Request, u *credit.Unit, service uint32, at int
 	if t.incoming(r) {
 		c.Direction = rating.Incoming
 	}
-	if len(c.Called) == 0 && t.s.Called != "" {
-		t.called = append(t.called[:0], t.s.Called...)
+	if called := t.s.Called(); len(c.Called) == 0 && called != "" {
+		t.called = append(t.called[:0], called...)
 		c.Called = t.called
 	}
-	if len(c.Access) == 0 && t.s.Access != "" {
-		t.access = append(t.access[:0], t.s.Access...)
+	if access := t.s.text(textAccess); len(c.Access) == 0 && access != "" {
+		t.access = append(t.access[:0], access...)
 		c.Access = t.access
 	}
 	if c.ServiceID == 0 && len(u.Services) > 0 {

@@ -70,7 +70,7 @@ type Engine struct {
 	mu      sync.Mutex // of the batch
 	batch   batch
 	spares  []batch // empty ones, with the memory they had
-	ordinal uint64 // of the batch being filled
+	ordinal uint64  // of the batch being filled
 	wake    chan struct{}
 	again   chan struct{} // the shards were lost: claim anew at once
 	full    chan batch    // durable, to be answered

@@ -173,18 +173,15 @@ func putSession(b []byte, s *Session) []byte {
 	b = putB(putB(putB(b, s.Blocked), s.Offline), s.Incoming)
 	b = putU(putU(putU(putU(b, uint64(s.PLMN)), uint64(s.Highest)), s.seen), uint64(s.State))
 	b = putU(putI(putI(putI(putI(b, s.Opened), s.Last), s.Expires), s.Said), uint64(s.Part))
-	for _, text := range s.texts() {
-		b = putS(b, *text)
+	if s.texts == "" {
+		b = append(b, noTexts...)
 	}
+	b = append(b, s.texts...)
 	b = putU(b, uint64(len(s.Groups)))
 	for i := range s.Groups {
 		b = putGroup(b, &s.Groups[i])
 	}
 	return b
-}
-
-func (s *Session) texts() [8]*string {
-	return [8]*string{&s.Called, &s.Calling, &s.Access, &s.Back, &s.Context, &s.ID, &s.Device, &s.Address}
 }
 
 func (r *reader) session(s *Session) {
@@ -193,8 +190,12 @@ func (r *reader) session(s *Session) {
 	s.Blocked, s.Offline, s.Incoming = r.bool(), r.bool(), r.bool()
 	s.PLMN, s.Highest, s.seen, s.State = uint32(r.u()), uint32(r.u()), r.u(), uint32(r.u())
 	s.Opened, s.Last, s.Expires, s.Said, s.Part = r.i(), r.i(), r.i(), r.i(), uint32(r.u())
-	for _, text := range s.texts() {
-		*text = r.s()
+	from := r.b
+	for range textsOfSession {
+		r.bytes()
+	}
+	if r.err == nil {
+		s.texts = string(from[:len(from)-len(r.b)])
 	}
 	n := r.count()
 	s.Groups = s.Groups[:0]

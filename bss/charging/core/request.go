@@ -115,8 +115,7 @@ func (s *Session) of(number uint64, sub *Subscriber, r *credit.Request) {
 	var b [256]byte
 	*s = Session{Number: number, Key: string(sessionKey(b[:0], r)), Sub: sub.ID, Service: r.Service, Face: r.Face, RAT: r.RAT, PLMN: r.PLMN,
 		State: r.OriginState, Opened: r.Received, Last: r.Received, Offline: offline(r), Incoming: r.Incoming, Expires: r.Received + lateReport*defaultValidity*1e6,
-		Called: string(r.Called), Calling: string(r.Calling), Access: string(r.Access), Back: string(r.Return), Context: string(r.Context),
-		ID: string(r.ChargingID), Device: string(r.Device), Address: string(r.Address), Groups: s.Groups}
+		texts: textsOf(r), Groups: s.Groups}
 }
 
 // later handles an update or the end of a session.

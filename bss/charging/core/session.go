@@ -17,29 +17,74 @@ type Session struct {
 	RAT      uint8
 	PLMN     uint32
 	Highest  uint32 // request number
-	seen     uint64 // which of the 64 numbers up to Highest came
 	State    uint32 // Origin-State-Id of the peer
+	seen     uint64 // which of the 64 numbers up to Highest came
 	Opened   int64  // Unix microseconds
 	Last     int64  // when it was heard of
 	Expires  int64  // when it is stale (Tcc)
 	Said     int64  // the latest instant its client spoke of, Unix microseconds
-	Called   string
-	Calling  string
-	Access   string
-	Back     string // where its client is told things
-	Context  string // Service-Context-Id
-	ID       string // correlates with other services (charging id)
-	Device   string
-	Address  string
-	Part     uint32 // partial records written
+	texts    string // what else its client says of it; see text
 	Groups   []Group
+	Part     uint32 // partial records written
 
+	autos      uint32 // answers without a number of the client
 	account    *Account
 	answers    [answersKept]answered // by number, a ring
 	said       []byte                // their octets: a part of equal size for each
-	autos      uint32                // answers without a number of the client
 	next, prev *Session
 }
+
+// What a client says of its session in words, in the order in which it is written down.
+const (
+	textCalled = iota
+	_          // calling
+	textAccess // network or APN
+	textBack   // where the client is told things
+	_          // Service-Context-Id
+	_          // charging id, which correlates with other services
+	_          // device
+	_          // address
+	textsOfSession
+)
+
+// noTexts is how eight times nothing is written.
+const noTexts = "\x00\x00\x00\x00\x00\x00\x00\x00"
+
+// textsOf is what a request says, as it is written down. Few sessions say much, and most
+// of it is read only when the record of the session is written, so that it is one string.
+func textsOf(r *credit.Request) string {
+	var room [256]byte
+	b := room[:0]
+	for _, text := range [textsOfSession][]byte{r.Called, r.Calling, r.Access, r.Return, r.Context, r.ChargingID, r.Device, r.Address} {
+		b = putS(b, text)
+	}
+	if string(b) == noTexts {
+		return noTexts
+	}
+	return string(b)
+}
+
+// text is the i-th of what the client says.
+func (s *Session) text(i int) string {
+	for rest := s.texts; rest != ""; i-- {
+		n, size := 0, 0
+		for shift := 0; ; shift += 7 {
+			c := rest[size]
+			size++
+			if n |= int(c&0x7f) << shift; c < 0x80 {
+				break
+			}
+		}
+		if rest = rest[size:]; i == 0 {
+			return rest[:n]
+		}
+		rest = rest[n:]
+	}
+	return ""
+}
+
+// Called is who is called, in the client's words.
+func (s *Session) Called() string { return s.text(textCalled) }
 
 // answersKept is how many answers a session remembers for repeated requests.
 const answersKept = 4

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -194,4 +195,34 @@ func objectsOf() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapObjects
+}
+
+// Most accounts and sessions fill a piece of memory of the allocator's: what is added to
+// one of them costs all of them the next larger.
+func TestSizes(t *testing.T) {
+	for what, size := range map[string][2]uintptr{"an account with a bucket and a subscriber": {unsafe.Sizeof(wallet{}), 256}, "a session with a group and two holds": {unsafe.Sizeof(roomier{}), 512}} {
+		if size[0] > size[1] {
+			t.Errorf("%s takes %d octets, not %d", what, size[0], size[1])
+		}
+	}
+}
+
+// What a client says of its session comes back from the record of it, each in its place.
+func TestTextsOfASession(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	r := &credit.Request{Called: []byte("46700000001"), Access: []byte(long), Return: []byte("http://smf/notify")}
+	var s, again Session
+	s.of(1, &Subscriber{ID: 7}, r)
+	in := reader{b: putSession(nil, &s)}
+	in.session(&again)
+	for _, s := range []*Session{&s, &again} {
+		if s.Called() != "46700000001" || s.text(textAccess) != long || s.text(textBack) != "http://smf/notify" || s.text(textsOfSession-1) != "" {
+			t.Errorf("%q, %q, %q", s.Called(), s.text(textAccess), s.text(textBack))
+		}
+	}
+	none := Session{}
+	in = reader{b: putSession(nil, &none)}
+	if in.session(&again); in.err != nil || len(in.b) > 0 || again.Called() != "" {
+		t.Errorf("%v, %q", in.err, again.Called())
+	}
 }

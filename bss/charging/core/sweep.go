@@ -127,7 +127,7 @@ func (t *turn) grow() {
 // tell tells the client of a session something, once this turn is durable: that it
 // is over, or that it must ask anew.
 func (t *turn) tell(s *Session, abort bool, cause credit.Cause) {
-	t.after = append(t.after, effect{abort: abort, cause: cause, face: s.Face, peer: s.Peer(), name: s.Name(), back: s.Back,
+	t.after = append(t.after, effect{abort: abort, cause: cause, face: s.Face, peer: s.Peer(), name: s.Name(), back: s.text(textBack),
 		ref: NewRef(t.sh.number, t.a.slot), number: s.Number})
 }
 
