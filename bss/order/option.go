@@ -68,8 +68,9 @@ func OptionRefused(tx *store.Tx, f fact.OptionRefused) error {
 		return err
 	}
 	return Place(tx, &ProductOrder{Description: "Ends what could not be given: " + f.Reason,
-		Note:             []tmf.Note{{Author: "charging", Date: tx.Now(), Text: f.Reason}},
-		ProductOrderItem: []Item{{ID: "1", Action: Delete, Product: &Product{ID: p.ID, Name: p.Name}}}})
+		Note: []tmf.Note{{Author: "charging", Date: tx.Now(), Text: f.Reason}},
+		ProductOrderItem: []Item{{ID: "1", Action: Delete, Product: &Product{ID: p.ID, Name: p.Name,
+			Characteristic: []tmf.Characteristic{tmf.Text(subscription.TerminationReason, subscription.EndedByOperator)}}}}})
 }
 
 // endOptions has the order end what relies on the products that it ends (TMF637
@@ -100,7 +101,7 @@ func (p *placing) endOptions() error {
 				continue
 			}
 			ends[o.ID] = true
-			if err := p.endOption(it.ID, o); err != nil {
+			if err := p.endOption(&it, o); err != nil {
 				return fault.At("productOrderItem "+it.ID, err)
 			}
 		}
@@ -108,16 +109,19 @@ func (p *placing) endOptions() error {
 	return nil
 }
 
-// endOption adds the item that ends an option of what another item ends.
-func (p *placing) endOption(line string, option *subscription.Product) error {
+// endOption adds the item that ends an option of what another item ends, for the reason of that.
+func (p *placing) endOption(line *Item, option *subscription.Product) error {
 	if !option.Live() {
 		return fault.Clash("optionUnderWay", "%q (product %q), which relies on it, is just being built; wait for its order, or cancel that first", option.Name, option.ID)
 	}
 	if err := p.count(1); err != nil {
 		return err
 	}
-	it := Item{ID: p.freeItem(line), Action: Delete, Product: &Product{ID: option.ID, Name: option.Name},
-		Relationship: []Relationship{{ID: line, RelationshipType: subscription.ReliesOn}}}
+	it := Item{ID: p.freeItem(line.ID), Action: Delete, Product: &Product{ID: option.ID, Name: option.Name},
+		Relationship: []Relationship{{ID: line.ID, RelationshipType: subscription.ReliesOn}}}
+	if why, said := tmf.Value(line.Product.Characteristic, subscription.TerminationReason); said {
+		it.Product.Characteristic = []tmf.Characteristic{tmf.Text(subscription.TerminationReason, why)}
+	}
 	if err := p.end(&it, option); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"tandem/bss/order"
 	"tandem/bss/subscription"
 	"tandem/kit/store"
+	"tandem/kit/tmf"
 )
 
 // relying makes an item's product an option of a product.
@@ -31,7 +32,13 @@ func TestTheEndOfALineIsThatOfItsOptions(t *testing.T) {
 		pack, stays := s.option("card", line.ID), s.option("card", other.ID)
 		booster := s.option("card", line.ID)
 		s.refused("an option of an option", of("ada", relying(add("1", "card"), pack.ID)), http.StatusBadRequest, "optionOfOption")
-		placed := s.place(of("ada", end("1", line.ID)))
+		why := func(reason string) order.Item {
+			it := end("1", line.ID)
+			it.Product.Characteristic = []tmf.Characteristic{tmf.Text(subscription.TerminationReason, reason)}
+			return it
+		}
+		s.refused("a reason that nobody knows", of("ada", why("moon")), http.StatusBadRequest, "unknownReason")
+		placed := s.place(of("ada", why(subscription.EndedByFault)))
 		items := placed.ProductOrderItem
 		if len(items) != 3 || items[1].ID != "1-1" || items[2].ID != "1-2" || items[1].Product.ID != pack.ID || items[2].Product.ID != booster.ID {
 			s.Fatalf("items %+v", items)
@@ -43,7 +50,7 @@ func TestTheEndOfALineIsThatOfItsOptions(t *testing.T) {
 		}
 		s.ends(placed.ID, order.Completed)
 		for _, p := range []*subscription.Product{line, pack, booster} {
-			if now := s.product(p.ID); now.Status != subscription.Terminated || slices.ContainsFunc(s.billed(p.ID), func(b string) bool { return b == "card-month active" || b == "s-month active" }) {
+			if now := s.product(p.ID); now.Status != subscription.Terminated || now.TerminationReason != subscription.EndedByFault || slices.ContainsFunc(s.billed(p.ID), func(b string) bool { return b == "card-month active" || b == "s-month active" }) {
 				s.Errorf("%s ended as %s, billed %v", p.Name, now.Status, s.billed(p.ID))
 			}
 		}
