@@ -55,7 +55,7 @@ func Begin(tx *store.Tx, f fact.ProductActive) (err error) {
 	if err != nil {
 		return err
 	}
-	return start{p, o, f.BillingAccount, f.Service, f.At, rests}.begin(tx, charges, billed)
+	return start{p, o, f.BillingAccount, f.Service, f.At, rests, false}.begin(tx, charges, billed)
 }
 
 // sold is the product and the offering it is billed as; no offering, no prices.
@@ -82,6 +82,7 @@ type start struct {
 	service   string // that confirmed it
 	from      time.Time
 	suspended bool
+	changes   bool // a product that runs already
 }
 
 // begin makes an item of each charge. billed are the items there were of each price.
@@ -93,32 +94,46 @@ func (s start) begin(tx *store.Tx, charges []charge, billed map[string]int64) er
 	if err != nil {
 		return err
 	}
+	var begun []*BillableItem
 	for _, c := range charges {
 		if c.amount != nil {
 			if account, err = inCurrency(tx, account, c.amount.Currency.Code()); err != nil {
 				return err
 			}
 		}
-		i, err := c.item(s.product, s.offering, account, s.service, s.from)
+		i, err := s.item(tx, c, account, billed)
 		if err != nil {
 			return err
-		}
-		if err := align(tx, i, account); err != nil {
-			return err
-		}
-		// The id says what the item is, so that there can be one only.
-		i.ID = s.product.ID + "." + c.price.ID
-		if n := billed[c.price.ID]; n > 0 {
-			i.ID = fmt.Sprintf("%s.%d", i.ID, n+1)
-		}
-		if s.suspended && i.open() {
-			i.suspend(s.from)
 		}
 		if err := Items.Create(tx, i); err != nil {
 			return err
 		}
+		begun = append(begun, i)
 	}
-	return nil
+	if s.changes {
+		return nil
+	}
+	return openContract(tx, s.product.ID, begun)
+}
+
+// item is the item of a charge on an account, which is not kept yet.
+func (s start) item(tx *store.Tx, c charge, account *Account, billed map[string]int64) (*BillableItem, error) {
+	i, err := c.item(s.product, s.offering, account, s.service, s.from)
+	if err != nil {
+		return nil, err
+	}
+	if err := align(tx, i, account); err != nil {
+		return nil, err
+	}
+	// The id says what the item is, so that there can be one only.
+	i.ID = s.product.ID + "." + c.price.ID
+	if n := billed[c.price.ID]; n > 0 {
+		i.ID = fmt.Sprintf("%s.%d", i.ID, n+1)
+	}
+	if s.suspended && i.open() {
+		i.suspend(s.from)
+	}
+	return i, nil
 }
 
 // payer is the account the product is billed on: the one named, the product's own,
@@ -186,30 +201,44 @@ func Change(tx *store.Tx, f fact.ProductChanged) (err error) {
 	if err != nil {
 		return err
 	}
-	next := start{p, o, f.BillingAccount, f.Service, f.At, false}
-	for _, i := range items {
-		if f.BillingAccount == "" {
-			next.account = i.BillingAccount.ID
+	billed, err := everBilled(tx, p.ID)
+	if err != nil {
+		return err
+	}
+	next := start{p, o, f.BillingAccount, f.Service, f.At, false, true}
+	ends, now := next.turnover(items, now, billed)
+	for _, i := range ends {
+		if err := edit(tx, i, func(i *BillableItem) { i.end(f.At) }); err != nil {
+			return err
 		}
-		next.suspended = next.suspended || i.State == ItemSuspended
+	}
+	if err := next.begin(tx, now, billed); err != nil {
+		return err
+	}
+	return changeContract(tx, p.ID, ends, f.At)
+}
+
+// turnover says which of a product's open items end when it owes these charges from now on,
+// and which of the charges begin. It completes the start by what the items say: the account,
+// and whether they rest. billed are the items there ever were of each price.
+func (s *start) turnover(items []*BillableItem, now []charge, billed map[string]int64) (ends []*BillableItem, begins []charge) {
+	named := s.account != ""
+	for _, i := range items {
+		if !named {
+			s.account = i.BillingAccount.ID
+		}
+		s.suspended = s.suspended || i.State == ItemSuspended
 		same := slices.IndexFunc(now, func(c charge) bool { return c.price.ID == i.Price.ID && c.sameAs(i) })
-		if same >= 0 && i.BillingAccount.ID == next.account {
+		if same >= 0 && i.BillingAccount.ID == s.account {
 			now = slices.Delete(now, same, same+1)
 			continue
 		}
 		if same >= 0 {
 			now[same].goesOn, now[same].amount = i, i.Amount
 		}
-		if err := edit(tx, i, func(i *BillableItem) { i.end(f.At) }); err != nil {
-			return err
-		}
+		ends = append(ends, i)
 	}
-	billed, err := everBilled(tx, p.ID)
-	if err != nil {
-		return err
-	}
-	now = slices.DeleteFunc(now, func(c charge) bool { return chargeType(c.price) == OneTime && billed[c.price.ID] > 0 })
-	return next.begin(tx, now, billed)
+	return ends, slices.DeleteFunc(now, func(c charge) bool { return chargeType(c.price) == OneTime && billed[c.price.ID] > 0 })
 }
 
 // sameAs says that the charge is what the item bills already. An amount that was
@@ -293,7 +322,19 @@ func End(tx *store.Tx, f fact.ProductTerminated) (err error) {
 	if err != nil || !fresh {
 		return err
 	}
-	return eachOpen(tx, f.Product, func(i *BillableItem) { i.end(f.At) })
+	items, err := openItems(tx, f.Product)
+	if err != nil {
+		return err
+	}
+	if err := endEarly(tx, f, items); err != nil {
+		return err
+	}
+	for _, i := range items {
+		if err := edit(tx, i, func(i *BillableItem) { i.end(f.At) }); err != nil {
+			return err
+		}
+	}
+	return endContract(tx, f.Product, items, f.At)
 }
 
 // eachOpen changes the open items of a product.
