@@ -22,12 +22,15 @@ build:
 setup:
 	@scripts/setup
 
+# The longest packages first, so that no processor waits for one of them in the end.
+LONGEST := ./app/e2e ./bss/charging ./bss/billing ./bss/order ./bss/charging/core ./oss/fulfilment
+
 test: setup check
-	scripts/with-postgres scripts/test ./...
+	scripts/with-postgres -fast scripts/test -vet=off $(LONGEST) ./...
 
 # PKG=./kit/work/... make race   The race detector needs a C compiler and patience.
 race: setup
-	scripts/with-postgres env CGO_ENABLED=1 scripts/test -race $(or $(PKG),./...)
+	scripts/with-postgres -fast env CGO_ENABLED=1 scripts/test -race $(or $(PKG),./...)
 
 check:
 	@unformatted=$$(gofmt -l app bss cmd edge fact kit oss scripts); \

@@ -11,9 +11,9 @@ import (
 	"testing"
 
 	"tandem/app"
+	"tandem/app/apptest"
 	"tandem/bss/subscription"
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
 	"tandem/oss/activation"
 )
@@ -24,7 +24,8 @@ const superuser = "a-superuser-token-for-tests"
 func each(t *testing.T, f func(t *testing.T, c app.Config)) {
 	for _, engine := range []store.Dialect{store.SQLite, store.Postgres} {
 		t.Run(engine.String(), func(t *testing.T) {
-			f(t, app.Config{Data: t.TempDir(), Database: storetest.Config(t, engine).URL, Tenant: "host", AdminToken: superuser,
+			data, database := apptest.Store(t, engine)
+			f(t, app.Config{Data: data, Database: database, Tenant: "host", AdminToken: superuser,
 				Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tandem/app"
+	"tandem/app/apptest"
 	"tandem/app/mobile"
 	"tandem/app/verify"
 	"tandem/bss/order"
@@ -19,7 +20,6 @@ import (
 	"tandem/bss/subscription"
 	"tandem/edge/hlr"
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
 	"tandem/oss/activation"
 	"tandem/oss/inventory"
@@ -45,7 +45,8 @@ type operator struct {
 func each(t *testing.T, f func(t *testing.T, o *operator)) {
 	for _, engine := range []store.Dialect{store.SQLite, store.Postgres} {
 		t.Run(engine.String(), func(t *testing.T) {
-			o := &operator{t: t, config: app.Config{Data: t.TempDir(), Database: storetest.Config(t, engine).URL, AdminToken: token, Tenant: host,
+			data, database := apptest.Store(t, engine)
+			o := &operator{t: t, config: app.Config{Data: data, Database: database, AdminToken: token, Tenant: host,
 				AllowLocal: true, Lab: true, Log: slog.New(slog.DiscardHandler)}}
 			o.start()
 			o.seed()

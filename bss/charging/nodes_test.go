@@ -15,19 +15,16 @@ import (
 	"tandem/kit/journal"
 	"tandem/kit/outbox"
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
+	"tandem/kit/tmf/tmftest"
 )
 
 // TestANodeTakesOverWithThePriceListOfTheOther: a node runs, another sells by an
 // offering that was made since, and goes. The first takes its accounts over with
 // what they refer to: nothing of them is lost, and they are charged as they were.
 func TestANodeTakesOverWithThePriceListOfTheOther(t *testing.T) {
-	schemas := slices.Concat([]store.Schema{tmf.Schema(), outbox.Schema(), access.Schema(), journal.Schema()}, subscription.Schemas, charging.Schemas)
-	db := storetest.Open(t, store.Postgres, schemas...)
-	if err := tmf.Migrate(t.Context(), db, kinds); err != nil {
-		t.Fatal(err)
-	}
+	schemas := slices.Concat([]store.Schema{outbox.Schema(), access.Schema(), journal.Schema()}, subscription.Schemas, charging.Schemas)
+	db := tmftest.Open(t, tmftest.Config(t, store.Postgres, schemas, kinds), schemas, kinds)
 	w := &world{T: t, db: db, journal: db, facts: make(chan fact.BalanceChanged, 100), crossed: make(chan fact.ThresholdCrossed, 100),
 		tenants: []string{"mno", "rival"}, host: "mno"}
 	w.start() // has all shards

@@ -27,6 +27,7 @@ import (
 	"tandem/kit/store"
 	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
+	"tandem/kit/tmf/tmftest"
 )
 
 const (
@@ -54,11 +55,8 @@ var kinds = slices.Concat(party.Kinds(), catalog.Kinds(), subscription.Kinds(), 
 
 func each(t *testing.T, f func(w *world)) {
 	t.Helper()
-	schemas := slices.Concat([]store.Schema{tmf.Schema(), outbox.Schema(), access.Schema()}, subscription.Schemas, charging.Schemas)
-	storetest.Each(t, schemas, func(t *testing.T, db *store.DB) {
-		if err := tmf.Migrate(t.Context(), db, kinds); err != nil {
-			t.Fatal(err)
-		}
+	schemas := slices.Concat([]store.Schema{outbox.Schema(), access.Schema()}, subscription.Schemas, charging.Schemas)
+	tmftest.Each(t, schemas, kinds, func(t *testing.T, db *store.DB) {
 		w := &world{T: t, db: db, journal: db, facts: make(chan fact.BalanceChanged, 100), crossed: make(chan fact.ThresholdCrossed, 100),
 			refusals: make(chan fact.OptionRefused, 100),
 			tenants:  []string{"mno", "rival"}, host: "mno"}

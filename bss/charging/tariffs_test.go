@@ -22,8 +22,8 @@ import (
 	"tandem/kit/journal"
 	"tandem/kit/outbox"
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
+	"tandem/kit/tmf/tmftest"
 )
 
 // example is one of docs/tariffs.md.
@@ -664,11 +664,8 @@ func TestNonsenseIsRefusedInTheCatalogue(t *testing.T) {
 // What an offering says of its brand holds on the node that decides, also if another
 // one was told.
 func TestTheBrandIsHeardOnAllNodes(t *testing.T) {
-	schemas := slices.Concat([]store.Schema{tmf.Schema(), outbox.Schema(), access.Schema(), journal.Schema()}, subscription.Schemas, charging.Schemas)
-	db := storetest.Open(t, store.Postgres, schemas...)
-	if err := tmf.Migrate(t.Context(), db, kinds); err != nil {
-		t.Fatal(err)
-	}
+	schemas := slices.Concat([]store.Schema{outbox.Schema(), access.Schema(), journal.Schema()}, subscription.Schemas, charging.Schemas)
+	db := tmftest.Open(t, tmftest.Config(t, store.Postgres, schemas, kinds), schemas, kinds)
 	w := &world{T: t, db: db, journal: db, tenants: []string{"mno"}, host: "mno"}
 	w.start()
 	decides := w.room

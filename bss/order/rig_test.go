@@ -28,7 +28,6 @@ import (
 	"tandem/kit/access"
 	"tandem/kit/outbox"
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
 	"tandem/kit/tmf/tmftest"
 	"tandem/kit/work"
@@ -85,11 +84,11 @@ func open(t *testing.T, engine store.Dialect) *shop {
 	s := &shop{T: t}
 	kinds := slices.Concat(party.Kinds(), catalog.Kinds(), subscription.Kinds(), order.Kinds(), billing.Kinds(),
 		spec.Kinds(), inventory.Kinds(), activation.Kinds(), fulfilment.Kinds())
-	config := storetest.Config(t, engine)
+	schemas := slices.Concat([]store.Schema{outbox.Schema(), work.Schema()},
+		subscription.Schemas, charging.Schemas, order.Schemas, billing.Schemas, spec.Schemas, inventory.Schemas, activation.Schemas, fulfilment.Schemas)
+	config := tmftest.Config(t, engine, schemas, kinds)
 	config.Clock = func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
-	s.db = storetest.OpenConfig(t, config, slices.Concat([]store.Schema{tmf.Schema(), outbox.Schema(), work.Schema()},
-		subscription.Schemas, charging.Schemas, order.Schemas, billing.Schemas, spec.Schemas, inventory.Schemas, activation.Schemas, fulfilment.Schemas)...)
-	s.ok(tmf.Migrate(t.Context(), s.db, kinds))
+	s.db = tmftest.Open(t, config, schemas, kinds)
 	var err error
 	s.reg, err = lab.StartHLR(context.WithoutCancel(t.Context()), lab.HLRConfig{Dir: t.TempDir()})
 	s.ok(err)

@@ -80,7 +80,7 @@ func each(t *testing.T, f func(t *testing.T, h *house)) {
 
 func open(t *testing.T, engine store.Dialect) *house {
 	h := &house{t: t, log: &lockedBuffer{}, clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
-	config := storetest.Config(t, engine)
+	config := storetest.Made(t, engine, storetest.Layout{Schemas: schemas})
 	config.Clock = h.clock.Now
 	h.db = storetest.OpenConfig(t, config, schemas...)
 	log := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -25,7 +25,6 @@ import (
 	"tandem/kit/access"
 	"tandem/kit/outbox"
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
 	"tandem/kit/tmf/tmftest"
 	"tandem/kit/work"
@@ -79,11 +78,10 @@ func open(t *testing.T, engine store.Dialect) *wing {
 	t.Helper()
 	w := &wing{T: t}
 	kinds := slices.Concat(spec.Kinds(), inventory.Kinds(), activation.Kinds(), fulfilment.Kinds())
-	config := storetest.Config(t, engine)
+	schemas := slices.Concat([]store.Schema{outbox.Schema(), work.Schema()}, spec.Schemas, inventory.Schemas, activation.Schemas, fulfilment.Schemas)
+	config := tmftest.Config(t, engine, schemas, kinds)
 	config.Clock = func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
-	w.db = storetest.OpenConfig(t, config, slices.Concat([]store.Schema{tmf.Schema(), outbox.Schema(), work.Schema()},
-		spec.Schemas, inventory.Schemas, activation.Schemas, fulfilment.Schemas)...)
-	w.ok(tmf.Migrate(t.Context(), w.db, kinds))
+	w.db = tmftest.Open(t, config, schemas, kinds)
 	var err error
 	w.reg, err = lab.StartHLR(context.WithoutCancel(t.Context()), lab.HLRConfig{Dir: t.TempDir()})
 	w.ok(err)

@@ -17,7 +17,6 @@ import (
 
 	"tandem/kit/fault"
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
 	"tandem/kit/tmf/tmftest"
 	"tandem/kit/work"
@@ -387,13 +386,9 @@ func addRange(t testing.TB, db *store.DB, s store.Scope, pool, first, last strin
 func clocked(t *testing.T, engine store.Dialect) (*store.DB, *atomic.Int64) {
 	clock := &atomic.Int64{}
 	clock.Store(time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC).UnixMicro())
-	c := storetest.Config(t, engine)
+	c := tmftest.Config(t, engine, schemas(), inventory.Kinds())
 	c.Clock = func() time.Time { return time.UnixMicro(clock.Load()) }
-	db := storetest.OpenConfig(t, c, append([]store.Schema{tmf.Schema()}, schemas()...)...)
-	if err := tmf.Migrate(t.Context(), db, inventory.Kinds()); err != nil {
-		t.Fatal(err)
-	}
-	return db, clock
+	return tmftest.Open(t, c, schemas(), inventory.Kinds()), clock
 }
 
 func onBoth(t *testing.T, f func(t *testing.T, engine store.Dialect)) {

@@ -46,7 +46,7 @@ func StartPair(t testing.TB) *Pair {
 		}
 		t.Fatalf("no PostgreSQL for tests (apt-get install postgresql-15): %v", err)
 	}
-	dir, err := os.MkdirTemp("", "tandem-pair-") // not the test's own: the server's user must reach it
+	dir, err := os.MkdirTemp(memory(), "tandem-pair-") // not the test's own: the server's user must reach it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -127,7 +127,7 @@ func startCluster() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir, err := os.MkdirTemp("", "tandem-pg-")
+	dir, err := os.MkdirTemp(memory(), "tandem-pg-")
 	if err != nil {
 		return "", err
 	}
@@ -148,7 +148,7 @@ func startCluster() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	script := fmt.Sprintf(`trap '' INT TERM; %q/postgres -D %q -h 127.0.0.1 -p %d -k %q -c max_connections=200 -c fsync=off -c full_page_writes=off >%q 2>&1 & P=$!
+	script := fmt.Sprintf(`trap '' INT TERM; %q/postgres -D %q -h 127.0.0.1 -p %d -k %q -c max_connections=200 -c fsync=off -c full_page_writes=off -c max_wal_size=256MB >%q 2>&1 & P=$!
 read -r _; kill -QUIT $P; wait $P; rm -rf %q`, bin, data, port, dir, filepath.Join(dir, "log"), dir)
 	cmd := exec.Command("/bin/sh", "-c", script)
 	cmd.Dir, cmd.SysProcAttr = dir, &syscall.SysProcAttr{Credential: cred, Setpgid: true}
@@ -160,6 +160,17 @@ read -r _; kill -QUIT $P; wait $P; rm -rf %q`, bin, data, port, dir, filepath.Jo
 	}
 	url := fmt.Sprintf("postgres://tandem@127.0.0.1:%d/postgres?sslmode=disable", port)
 	return url, await(url)
+}
+
+// memory is a folder in memory if there is enough of it, else "". Each test has a database
+// of a thousand files, and to make those costs more on a disk than most tests do.
+func memory() string {
+	const folder, enough = "/dev/shm", 4 << 30
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(folder, &fs); err != nil || fs.Bavail*uint64(fs.Bsize) < enough {
+		return ""
+	}
+	return folder
 }
 
 func await(url string) error {
