@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tandem/app/selfcare"
+	"tandem/bss/billing"
 	"tandem/bss/receivable"
 	"tandem/kit/fault"
 	"tandem/kit/store"
@@ -31,6 +32,7 @@ func (a *App) routes() http.Handler {
 	mux.Handle("GET "+loginRoute, a.admitted(http.HandlerFunc(a.getLogin)))
 	a.elementRoutes(mux)
 	a.mediator.Routes(mux, a.authenticate, a.admitted)
+	(&billing.UsagePages{DB: a.DB, Authenticate: a.authenticate}).Routes(mux, a.admitted)
 	(&receivable.BankFiles{DB: a.DB, Authenticate: a.authenticate}).Routes(mux, a.admitted)
 	(&selfcare.Server{DB: a.DB, Guard: a.Guard, Admit: a.API.Admit, Rate: a.Rate}).Routes(mux)
 	mux.Handle("/access/", a.admitted(a.Guard.Handler()))

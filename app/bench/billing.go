@@ -40,7 +40,7 @@ func Billing(ctx context.Context, o BillingOptions) (Result, error) {
 	b := &billingRun{App: a, options: o}
 	o.say("seeding %d accounts", o.Accounts)
 	began := time.Now()
-	if err := b.seed(ctx); err != nil {
+	if err := errors.Join(b.seed(ctx), b.incorporate(ctx)); err != nil {
 		return Result{}, fmt.Errorf("seed: %w", err)
 	}
 	if err := b.analyse(ctx); err != nil {
@@ -76,6 +76,23 @@ func Billing(ctx context.Context, o BillingOptions) (Result, error) {
 		return Result{}, err
 	}
 	return r, b.prove(ctx, &r)
+}
+
+// incorporate completes the legal entity that the house has made: the bills of one that is
+// made up are held.
+func (b *billingRun) incorporate(ctx context.Context) error {
+	return b.DB.Write(ctx, approver, func(tx *store.Tx) error {
+		e, err := billing.DefaultEntity(tx)
+		if err != nil {
+			return err
+		}
+		_, err = billing.LegalEntities.Edit(tx, e.ID, func(e *billing.LegalEntity) error {
+			e.Name, e.TaxRegistration = "Bench GmbH", "12/345/67890"
+			e.Address = &billing.PostalAddress{Street: "Way 1", PostCode: "10115", City: "Berlin", Country: "DE"}
+			return nil
+		})
+		return err
+	})
 }
 
 // analyse does at once what PostgreSQL's autovacuum does within minutes of so much being

@@ -41,7 +41,26 @@ func turning(t *testing.T, engine store.Dialect) *debtor {
 	c.Clock = func() time.Time { return time.Now().Add(time.Duration(d.ahead.Load())) }
 	d.operator = start(t, c, e)
 	d.seed(e.CTRL(), e.VTY(), stock)
+	d.incorporated()
 	return d
+}
+
+// incorporated completes the legal entity that the house has made: the bills of one that is
+// made up are held.
+func (d *debtor) incorporated() {
+	d.t.Helper()
+	d.write(brand, func(tx *store.Tx) error {
+		e, err := billing.DefaultEntity(tx)
+		if err != nil {
+			return err
+		}
+		_, err = billing.LegalEntities.Edit(tx, e.ID, func(e *billing.LegalEntity) error {
+			e.Name, e.TaxRegistration = "Bluebird Mobile GmbH", "12/345/67890"
+			e.Address = &billing.PostalAddress{Street: "Hafenstraße 1", PostCode: "20457", City: "Hamburg", Country: "DE"}
+			return nil
+		})
+		return err
+	})
 }
 
 // days turns the calendar.

@@ -29,6 +29,9 @@ type BillPolicy struct {
 	// Suspense says whether usage of the account that could not be rated holds its bill:
 	// "hold" (unless something else is said) or "issue".
 	Suspense string `json:"suspense,omitzero" tmf:"enum=hold|issue"`
+	// Announce says whether customers are told of their posted bills, as they want to hear of
+	// bills: "send" (unless something else is said) or "none", where another program does.
+	Announce string `json:"announce,omitzero" tmf:"enum=send|none"`
 }
 
 // BillPolicies are the tenant's own, at most one.
@@ -57,7 +60,7 @@ func postBillPolicy(tx *store.Tx, p *BillPolicy) error {
 		return err
 	}
 	p.Entity.ID = policyID
-	now.Description, now.ZeroBill, now.NegativeBill, now.Suspense = p.Description, p.ZeroBill, p.NegativeBill, p.Suspense
+	now.Description, now.ZeroBill, now.NegativeBill, now.Suspense, now.Announce = p.Description, p.ZeroBill, p.NegativeBill, p.Suspense, p.Announce
 	now.DeviationPercent, now.DeviationMinor, now.Extra = p.DeviationPercent, p.DeviationMinor, p.Extra
 	if err := BillPolicies.Save(tx, old, now); err != nil {
 		return err
@@ -106,6 +109,9 @@ func (p *BillPolicy) deviation() (percent, minor int64) {
 func (j *judge) doubts(g *Gathered, b *compute.Bill, was *past) []string {
 	var out []string
 	c := g.Input.Currency
+	if g.provisional != "" {
+		out = append(out, g.provisional)
+	}
 	if b.Gross == 0 && j.policy.ZeroBill != policyIssue {
 		out = append(out, "It is a bill of zero")
 	}
@@ -121,7 +127,7 @@ func (j *judge) doubts(g *Gathered, b *compute.Bill, was *past) []string {
 	if s := taxDoubt(&g.Input, b); s != "" {
 		out = append(out, s)
 	}
-	if n := j.suspect[g.Account]; n > 0 && j.policy.Suspense != policyIssue {
+	if n := g.Suspense; n > 0 && j.policy.Suspense != policyIssue {
 		out = append(out, fmt.Sprintf("%d usage records of the account could not be rated yet", n))
 	}
 	return out

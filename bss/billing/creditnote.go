@@ -147,10 +147,15 @@ func (c *credit) post(tx *store.Tx, old, r *CreditNoteRequest) error {
 	again := r.Rebill != nil && *r.Rebill
 	tx.Insert(insertCredit, c.was.Bill, c.doc.Bill, flag(again))
 	for i := range c.doc.Lines {
-		if l := &c.doc.Lines[i]; again && l.Item != "" {
+		l := &c.doc.Lines[i]
+		switch {
+		case l.Item == "":
+		case again:
 			if err := rebill(tx, c.doc.Bill, l); err != nil {
 				return err
 			}
+		default:
+			final(tx, c.doc, l)
 		}
 	}
 	if err := PostBill(tx, c.doc.Bill); err != nil {
@@ -250,7 +255,7 @@ func lineOf(id string, amount func(*DocumentLine) int64) func(*Document) int64 {
 // gives back the very cents, what is credited in part its share of them.
 func (c *credit) make(tx *store.Tx, r *CreditNoteRequest, credited []*Document, of Preceding) error {
 	d := *c.was
-	d.Bill, d.Kind, d.Preceding, d.Replaces, d.Reason = tmf.NewID(), CreditNote, &of, nil, r.Reason
+	d.Bill, d.Kind, d.Preceding, d.Replaces, d.Shortened, d.Reason = tmf.NewID(), CreditNote, &of, nil, false, r.Reason
 	d.Note = cmp.Or(r.Note, d.Note)
 	zone, err := civil.LoadZone(d.Zone)
 	if err != nil {
@@ -286,7 +291,7 @@ func (c *credit) make(tx *store.Tx, r *CreditNoteRequest, credited []*Document, 
 		if err != nil {
 			return err
 		}
-		l.Amount, l.Net, l.Wanted, l.Before, l.Corrects = amount, net, 0, 0, c.was.Bill
+		l.Amount, l.Net, l.Wanted, l.Before, l.Credited, l.Corrects = amount, net, 0, 0, 0, c.was.Bill
 		d.Lines = append(d.Lines, l)
 	}
 	if len(d.Lines) == 0 {
@@ -423,6 +428,18 @@ func (c *credit) entries() []ledger.Entry {
 		}
 	}
 	return out
+}
+
+const insertCredited = `INSERT INTO billing_credited (tenant, item, idx, note, line, amount, corrects, tax_category, tax_num, tax_den, tax_included)`
+
+// gestures are the reasons of credits that are given for their own sake: the bill was right,
+// and a correction of it comes on top.
+var gestures = map[string]bool{"goodwill": true, "serviceLevel": true, "outage": true}
+
+// final keeps what a credit note gave back of an item's period for good, so that no later
+// correction of the period gives it back once more.
+func final(tx *store.Tx, note *Document, l *DocumentLine) {
+	tx.Insert(insertCredited, l.Item, int64(l.Index), note.Bill, l.ID, l.Amount, flag(!gestures[note.Reason]), l.TaxCategory, l.TaxPercent[0], l.TaxPercent[1], flag(l.TaxIncluded))
 }
 
 // rebill lets the next bill charge again what was credited of an item's period.

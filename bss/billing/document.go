@@ -37,6 +37,8 @@ type Document struct {
 	From    civil.Date `json:"from,omitzero"` // billing period, half open
 	To      civil.Date `json:"to,omitzero"`
 	DueDays int64      `json:"dueDays,omitzero"`
+	// Shortened says that the billing period is not a whole one: the billing cycle was changed.
+	Shortened bool `json:"shortened,omitzero"`
 
 	Seller DocumentParty `json:"seller"`
 	Buyer  DocumentParty `json:"buyer"`
@@ -125,6 +127,7 @@ type DocumentLine struct {
 
 	Wanted   int64  `json:"wanted,omitzero"`
 	Before   int64  `json:"before,omitzero"`
+	Credited int64  `json:"credited,omitzero"` // of the difference of both, what credit notes have settled
 	Amount   int64  `json:"amount"`
 	Net      int64  `json:"net"`
 	Corrects string `json:"corrects,omitzero"`
@@ -195,7 +198,7 @@ func documentLine(l *compute.Line, i int, sign int64) DocumentLine {
 	out := DocumentLine{ID: strconv.Itoa(i + 1), Item: l.Item, Key: l.Key, Price: l.Price, Version: l.Version, Name: l.Name, Product: l.Product, Account: l.Account,
 		Sort: sortNames[l.Sort], Index: l.Index, Number: l.Number, ServiceFrom: l.Service.From, ServiceTo: l.Service.To, FullFrom: l.Full.From, FullTo: l.Full.To,
 		Part: l.Portion.Num(), Of: l.Portion.Of, Rested: l.Rested, Percent: [2]int64{l.Percent.Num, l.Percent.Den}, Base: sign * l.Base, Unit: l.Unit.Nano, Quantity: l.Quantity, UsageUnit: l.UsageUnit, Records: l.Records,
-		Wanted: sign * l.Wanted, Before: sign * l.Before, Amount: sign * l.Amount, Net: sign * l.Net, Corrects: l.Corrects,
+		Wanted: sign * l.Wanted, Before: sign * l.Before, Credited: sign * l.Credited, Amount: sign * l.Amount, Net: sign * l.Net, Corrects: l.Corrects,
 		TaxCategory: l.TaxCategory, TaxCode: l.TaxCode, TaxPercent: [2]int64{l.TaxPercent.Num, l.TaxPercent.Den}, TaxReason: l.TaxReason,
 		TaxIncluded: l.TaxIncluded, TaxPoint: l.TaxPoint, Revenue: l.Revenue}
 	if l.Sort == compute.Recurring {

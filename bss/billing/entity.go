@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,7 +21,7 @@ type LegalEntity struct {
 	Name            string   `json:"name,omitzero" tmf:"required"` // as the register has it
 	TradingName     string   `json:"tradingName,omitzero"`
 	IsDefault       *bool    `json:"isDefault,omitzero"`       // of accounts that name none; one a tenant
-	Provisional     *bool    `json:"provisional,omitzero"`     // made by the house so that there is one; complete it before invoices go out
+	Provisional     *bool    `json:"provisional,omitzero"`     // made by the house so that there is one: its bills are held until it is completed
 	Registration    string   `json:"registration,omitzero"`    // in the register of companies
 	LegalForm       string   `json:"legalForm,omitzero"`       // what the law wants said: managing directors, capital
 	VATID           string   `json:"vatId,omitzero"`           // with the country before it
@@ -154,7 +155,80 @@ func checkEntity(tx *store.Tx, old, e *LegalEntity) error {
 	if _, err := civil.LoadZone(e.TimeZone); err != nil {
 		return fault.BadInput("unknownTimeZone", "timeZone: %v", err)
 	}
+	if err := zoneFixed(tx, old, e); err != nil {
+		return err
+	}
+	if err := completed(tx, old, e); err != nil {
+		return err
+	}
 	return oneDefault(tx, old, e)
+}
+
+// zoneFixed refuses another time zone once bills were made by an entity: the days of all its
+// accounts that name none would begin at another instant.
+func zoneFixed(tx *store.Tx, old, e *LegalEntity) error {
+	if old == nil || old.TimeZone == e.TimeZone {
+		return nil
+	}
+	var n int64
+	if err := tx.Row("SELECT count(*) FROM billing_draft WHERE tenant = $1 AND entity = $2", e.ID).Scan(&n); err != nil || n == 0 {
+		return err
+	}
+	return fault.Clash("zoneFixed", "%d bills of %q were made by the clocks of %s: give accounts that live by others a timeZone of their own", n, old.Name, old.TimeZone)
+}
+
+// What stands in an entity that the house has made, until somebody who knows sets it.
+const (
+	unknownAddress      = "-"
+	unknownRegistration = "provisional"
+)
+
+func (e *LegalEntity) isProvisional() bool { return e.Provisional != nil && *e.Provisional }
+
+// lacks are the attributes of an entity that still have what the house has put there.
+func (e *LegalEntity) lacks(tenant string) (out []string) {
+	missing := func(name string, is bool) {
+		if is {
+			out = append(out, name)
+		}
+	}
+	missing("name", e.Name == tenant)
+	if a := e.Address; a != nil {
+		missing("address.street", a.Street == unknownAddress)
+		missing("address.postCode", a.PostCode == unknownAddress)
+		missing("address.city", a.City == unknownAddress)
+	}
+	missing("vatId or taxRegistration", e.TaxRegistration == unknownRegistration)
+	return out
+}
+
+// completed lets an entity that the house has made be a real one when nothing of it is made
+// up any more, and refuses to call it one before.
+func completed(tx *store.Tx, old, e *LegalEntity) error {
+	was := old != nil && old.isProvisional()
+	if !was && !e.isProvisional() {
+		return nil
+	}
+	if e.VATID != "" && e.TaxRegistration == unknownRegistration {
+		e.TaxRegistration = ""
+	}
+	lacks := e.lacks(tx.Tenant())
+	switch {
+	case len(lacks) == 0:
+		e.Provisional = nil
+	case was && !e.isProvisional():
+		return fault.Clash("stillProvisional", "%q would stand on invoices with what the house has made up: set %s", e.Name, strings.Join(lacks, ", "))
+	}
+	return nil
+}
+
+// provisional is why bills of a tenant's entity are held, "" if they are not.
+func (e *LegalEntity) provisional(tenant string) string {
+	if !e.isProvisional() {
+		return ""
+	}
+	return fmt.Sprintf("It would go out in the name of the provisional legal entity %q: set %s of legalEntity/%s, discard this draft, and bill the account again",
+		e.Name, strings.Join(e.lacks(tenant), ", "), e.ID)
 }
 
 // oneDefault keeps one default entity a tenant: the first is it, another that wants to be
@@ -176,7 +250,7 @@ func oneDefault(tx *store.Tx, old, e *LegalEntity) error {
 		if o.ID == e.ID {
 			continue
 		}
-		if o.Provisional != nil && *o.Provisional {
+		if o.isProvisional() {
 			if err := removeProvisional(tx, o); err == nil {
 				continue
 			}
@@ -243,8 +317,8 @@ func DefaultEntity(tx *store.Tx) (*LegalEntity, error) {
 		return nil, fault.Missing("legalEntity", provisionalID)
 	}
 	yes := true
-	e := &LegalEntity{Name: tx.Tenant(), IsDefault: &yes, Provisional: &yes, TaxRegistration: "provisional", TimeZone: "Europe/Berlin", Languages: []string{"en", "de"},
-		Address: &PostalAddress{Street: "-", PostCode: "-", City: "-", Country: "DE"}}
+	e := &LegalEntity{Name: tx.Tenant(), IsDefault: &yes, Provisional: &yes, TaxRegistration: unknownRegistration, TimeZone: "Europe/Berlin", Languages: []string{"en", "de"},
+		Address: &PostalAddress{Street: unknownAddress, PostCode: unknownAddress, City: unknownAddress, Country: "DE"}}
 	e.ID = provisionalID
 	if err := LegalEntities.Create(tx, e); err != nil {
 		return nil, err

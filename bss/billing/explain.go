@@ -47,7 +47,7 @@ type ExplainedLine struct {
 	Service  *tmf.Ref     `json:"service,omitzero"`   // whose activation started the charge
 	Resource []tmf.Ref    `json:"resource,omitzero"`  // it runs on
 	Usage    []UsageEntry `json:"usage,omitzero"`     // the newest records
-	More     string       `json:"moreUsage,omitzero"` // cursor behind them, see BillUsageOf
+	More     string       `json:"moreUsage,omitzero"` // where those behind them are, see UsagePages
 	tmf.Extension
 }
 
@@ -124,7 +124,7 @@ type explainer struct {
 }
 
 // marks are the rectangles of usage of a bill and of the one before, by account.
-type marks struct{ upto, after map[string]charging.BillMark }
+type marks struct{ upto, after map[string]charging.BillMarks }
 
 func (x *Explanation) explain(tx *store.Tx) error {
 	c, err := money.ParseCurrency(x.doc.Currency)
@@ -201,6 +201,9 @@ func (e *explainer) opening(number string) []string {
 		number = d.Bill
 	}
 	out := []string{e.say(key, number, e.date(d.From), e.date(d.To.AddDays(-1)), e.money(d.Gross), e.date(d.Due))}
+	if d.Shortened {
+		out = append(out, e.say("explain.shortened", d.To.Sub(d.From)))
+	}
 	if d.Replaces != nil {
 		out = append(out, e.say("explain.replaces", d.Replaces.Number))
 	}
@@ -250,7 +253,10 @@ func (e *explainer) why(l *DocumentLine) []string {
 		out = append(out, e.say("line.rested", e.parts(l.Rested, l), e.parts(l.Of, l)))
 	}
 	if l.Before != 0 {
-		out = append(out, e.say("line.before", e.money(l.Wanted), e.money(l.Before), e.money(l.Amount)))
+		out = append(out, e.say("line.before", e.money(l.Wanted), e.money(l.Before), e.money(l.Amount-l.Credited)))
+	}
+	if l.Credited != 0 {
+		out = append(out, e.say("line.alreadyCredited", e.money(abs(l.Credited)), e.money(l.Amount)))
 	}
 	return out
 }
@@ -378,7 +384,9 @@ func (e *explainer) behindUsage(out *ExplainedLine, l *DocumentLine) (err error)
 	if l.Product == "" || l.Records == 0 {
 		return nil
 	}
-	out.Usage, out.More, err = e.records(l, "", usageShown)
+	next := ""
+	out.Usage, next, err = e.records(l, "", usageShown)
+	out.More = moreUsage(e.doc.Bill, l.ID, next)
 	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Unavailable) { // the line is gone, or charging does not run here
 		return nil
 	}
@@ -398,7 +406,7 @@ func (e *explainer) records(l *DocumentLine, cursor string, limit int) (out []Us
 	for round := 0; round == 0 || next != "" && len(out) < limit && round < maxRounds; round++ {
 		var page []*charging.Usage
 		account := cmp.Or(l.Account, e.doc.Account)
-		page, next, err = charging.BilledUsage(e.tx, l.Product, e.after[account], e.upto[account], l.ServiceFrom.Start(zone), l.ServiceTo.Start(zone),
+		page, next, err = charging.BilledUsage(e.tx, account, l.Product, e.after[account], e.upto[account], l.ServiceFrom.Start(zone), l.ServiceTo.Start(zone),
 			cmp.Or(next, cursor), limit-len(out))
 		if err != nil {
 			return nil, "", err
@@ -449,36 +457,38 @@ func BillUsageOf(tx *store.Tx, bill, line, cursor string, limit int) (page []Usa
 	if e.marks, err = marksOf(tx, bill); err != nil {
 		return nil, "", err
 	}
-	return e.records(&d.Lines[i], cursor, min(max(1, limit), 1000))
+	return e.records(&d.Lines[i], cursor, min(max(1, limit), maxUsagePage))
 }
 
+const maxUsagePage = 1000 // records of a page
+
 const (
-	readOwnMarks  = "SELECT account, before_at, number, entry, charged_at FROM billing_usage_upto WHERE tenant = $1 AND bill = $2"
-	readMarkUntil = `SELECT account, before_at, number, entry, charged_at FROM billing_usage_upto WHERE tenant = $1 AND account = $2
-		AND (before_at < $3 OR before_at = $3 AND number < $4) ORDER BY before_at DESC, number DESC LIMIT 1`
+	readOwnMarks    = "SELECT account, wallet, before_at, number, entry, charged_at FROM billing_usage_upto WHERE tenant = $1 AND bill = $2"
+	readMarksBefore = `SELECT account, wallet, before_at, number, entry, charged_at FROM billing_usage_upto u WHERE tenant = $1 AND account IN
+		(SELECT account FROM billing_usage_upto o WHERE o.tenant = $1 AND o.bill = $2) AND bill <> $2`
 )
 
 // marksOf are the rectangles of usage that a bill holds, and those it goes on from.
 func marksOf(tx *store.Tx, bill string) (m marks, err error) {
-	m = marks{map[string]charging.BillMark{}, map[string]charging.BillMark{}}
-	read := func(to map[string]charging.BillMark, sql string, args ...any) error {
-		rows, err := tx.Query(sql, args...)
-		_, err = store.Collect(rows, err, func(r store.Rows) (u usageMark, err error) {
-			err = r.Scan(&u.account, &u.Before, &u.Number, &u.Entry, &u.At)
-			to[u.account] = u.BillMark
-			return u, err
-		})
-		return err
-	}
-	if err := read(m.upto, readOwnMarks, bill); err != nil {
+	rows, err := tx.Query(readOwnMarks, bill)
+	own, err := store.Collect(rows, err, scanMark)
+	if err != nil {
 		return m, err
 	}
-	for account, own := range m.upto {
-		if err := read(m.after, readMarkUntil, account, own.Before, own.Number); err != nil {
-			return m, err
+	m.upto = byAccount(own)
+	rows, err = tx.Query(readMarksBefore, bill)
+	others, err := store.Collect(rows, err, scanMark)
+	others = slices.DeleteFunc(others, func(o usageMark) bool {
+		is := m.upto[o.account].Of(o.wallet)
+		if o.wallet == 0 { // it stands for wallets of their own later on
+			for _, x := range m.upto[o.account] {
+				is.Before, is.Number = max(is.Before, x.Before), max(is.Number, x.Number)
+			}
 		}
-	}
-	return m, nil
+		return o.Before > is.Before || o.Before == is.Before && o.Number >= is.Number
+	})
+	m.after = byAccount(others)
+	return m, err
 }
 
 const readPrevious = `SELECT id, number, doc FROM billing_shown WHERE tenant = $1 AND account = $2 AND turn < $3 AND kind = 'invoice' ORDER BY turn DESC LIMIT 1`

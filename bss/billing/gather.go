@@ -25,17 +25,24 @@ type Gathered struct {
 	Parked string
 	Code   string
 
-	marks []usageMark
-	paper Document // all of the document but what is computed
+	provisional string // why the legal entity cannot send invoices yet, and what to do
+
+	next civil.Date // when the bill after this one is due
+	// Suspense counts usage records of the accounts it pays for that could not be rated yet.
+	Suspense int64
+
+	marks   []usageMark
+	unnamed map[string]string // customers whose wallets name no account, to the one they are billed on from now on
+	paper   Document          // all of the document but what is computed
 }
 
-// usageMark is how far a bill takes the usage of an account: what was written up to a number
+// usageMark is how far a bill takes the usage of a wallet: what was written up to a number
 // and used before an instant. What the marks of an account's bills hold is billed; the next
 // bill takes its own rectangle less the last one, so usage that comes late is found by itself.
 type usageMark struct {
 	account string
+	wallet  int64 // number in charging
 	charging.BillMark
-	unnamed string // the customer whose wallets name no account: it is this one from now on
 }
 
 // Document is the document of a bill that was computed from what was gathered; id is that
@@ -48,17 +55,15 @@ func (g *Gathered) Document(id string, b *compute.Bill) *Document {
 	return &d
 }
 
-const insertMark = "INSERT INTO billing_usage_upto (tenant, account, before_at, bill, number, entry, charged_at)"
+const insertMark = "INSERT INTO billing_usage_upto (tenant, account, wallet, before_at, bill, number, entry, charged_at)"
 
 // Mark writes down with the draft of a bill how far it takes usage.
 func (g *Gathered) Mark(tx *store.Tx, bill string) {
 	for _, m := range g.marks {
-		tx.Insert(insertMark, m.account, m.Before, bill, m.Number, m.Entry, m.At)
+		tx.Insert(insertMark, m.account, m.wallet, m.Before, bill, m.Number, m.Entry, m.At)
 	}
-	for _, m := range g.marks {
-		if m.unnamed != "" {
-			charging.BillOn(tx, m.unnamed, m.account)
-		}
+	for _, customer := range slices.Sorted(maps.Keys(g.unnamed)) {
+		charging.BillOn(tx, customer, g.unnamed[customer])
 	}
 }
 
@@ -74,21 +79,38 @@ func Unmark(tx *store.Tx, _, bill string) {
 // the ids. The number of statements grows with hundreds of accounts, not with each.
 func Gather(tx *store.Tx, accounts []string, upto civil.Date) (out []Gathered, err error) {
 	defer fault.Wrap(&err, "billing.Gather")
-	g := gatherer{tx: tx, upto: upto, rows: make([]gathering, len(accounts)), of: map[string]*gathering{}}
-	for i, id := range accounts {
-		g.rows[i].Account = id
-		g.of[id] = &g.rows[i]
-	}
-	for _, step := range []func() error{func() error { return g.payers(accounts) }, g.terms, g.parties, g.items, g.corrected, g.billed, g.usage, g.finish} {
-		if err := step(); err != nil {
-			return nil, err
-		}
+	g := newGatherer(tx, accounts, upto)
+	if err := g.all(nil); err != nil {
+		return nil, err
 	}
 	out = make([]Gathered, len(g.rows))
 	for i := range g.rows {
 		out[i] = g.rows[i].Gathered
 	}
 	return out, nil
+}
+
+func newGatherer(tx *store.Tx, accounts []string, upto civil.Date) *gatherer {
+	g := &gatherer{tx: tx, upto: upto, rows: make([]gathering, len(accounts)), of: map[string]*gathering{}}
+	for i, id := range accounts {
+		g.rows[i].Account = id
+		g.of[id] = &g.rows[i]
+	}
+	return g
+}
+
+// all reads everything. suppose, if there is one, changes what is owed before it is looked
+// at what of it was billed: a preview supposes that something is ordered.
+func (g *gatherer) all(suppose func() error) error {
+	if suppose == nil {
+		suppose = func() error { return nil }
+	}
+	for _, step := range []func() error{g.payers, g.terms, g.parties, g.items, suppose, g.corrected, g.billed, g.usage, g.finish} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // gatherer is one page under way.
@@ -107,6 +129,8 @@ type gathering struct {
 	paidFor  []string // accounts: its own, and those it pays for
 	entity   *LegalEntity
 	zone     *time.Location
+	cycle    civil.Cycle // of its billing periods, as it is now
+	cal      calendar    // as it was and is
 	period   civil.Period
 	rates    rateTable
 	buyer    DocumentParty
@@ -131,12 +155,19 @@ const (
 )
 
 // payers reads the accounts and those that they pay for.
-func (g *gatherer) payers(ids []string) error {
+func (g *gatherer) payers() error {
+	ids := make([]string, len(g.rows))
+	for i := range g.rows {
+		ids[i] = g.rows[i].Account
+	}
 	if err := BillingAccounts.Fetch(g.tx, ids, false); err != nil {
 		return err
 	}
 	for i := range g.rows {
 		p := &g.rows[i]
+		if p.account != nil {
+			continue // one that is only supposed
+		}
 		a, err := BillingAccounts.Get(g.tx, p.Account)
 		if fault.Is(err, fault.NotFound) {
 			p.park("unknownAccount", "There is no billing account %q any more: take it off the list", p.Account)
@@ -214,6 +245,14 @@ func (g *gatherer) terms() (err error) {
 	if g.rates, err = ratesOf(g.tx); err != nil {
 		return err
 	}
+	ids := make([]string, len(g.rows))
+	for i := range g.rows {
+		ids[i] = g.rows[i].Account
+	}
+	was, err := calendarsBefore(g.tx, ids)
+	if err != nil {
+		return err
+	}
 	for i := range g.rows {
 		p := &g.rows[i]
 		if p.Parked != "" {
@@ -226,7 +265,7 @@ func (g *gatherer) terms() (err error) {
 		if err != nil {
 			return err
 		}
-		if err := g.calendar(p); err != nil {
+		if err := g.calendar(p, was[p.Account]); err != nil {
 			return err
 		}
 	}
@@ -247,7 +286,7 @@ func EntityOf(tx *store.Tx, a *Account) (*LegalEntity, error) {
 }
 
 // calendar says which period is billed, and when it ends where the account is.
-func (g *gatherer) calendar(p *gathering) error {
+func (g *gatherer) calendar(p *gathering, was []before) error {
 	zone, cycle, days, err := calendarOf(g.tx, p.account, p.entity)
 	if f := fault.Of(err); err != nil && f.Kind == fault.Invalid {
 		p.park("badCycle", "%s", f.Reason)
@@ -261,17 +300,14 @@ func (g *gatherer) calendar(p *gathering) error {
 		p.park("unknownCurrency", "The account has no currency that can be billed: %v", err)
 		return nil
 	}
-	next, err := cycle.Index(g.upto)
-	if err != nil {
-		return err
-	}
 	rounding, err := money.ParseRounding(p.entity.Rounding)
 	if err != nil {
 		return err
 	}
 	p.zone = zone
-	p.Input = compute.Input{Terms: compute.Terms{Account: p.Account, Currency: currency, Zone: zone, Cycle: cycle, Rounding: rounding}, Index: next - 1}
-	if p.period, err = cycle.Period(next - 1); err != nil {
+	p.Input = compute.Input{Terms: compute.Terms{Account: p.Account, Currency: currency, Zone: zone, Moved: moved(was, zone), Cycle: cycle, Rounding: rounding}}
+	p.cycle = cycle
+	if err := p.billing(g.upto, was); err != nil {
 		return err
 	}
 	if m := p.account.MinimumBill; m != nil && m.Currency == currency {
@@ -283,6 +319,23 @@ func (g *gatherer) calendar(p *gathering) error {
 	}
 	p.paper.DueDays = days
 	return nil
+}
+
+// billing finds the billing period: the last one that ends on or before a date.
+func (p *gathering) billing(upto civil.Date, was []before) (err error) {
+	if p.cal, err = calendarAfter(was, p.cycle); err != nil {
+		return err
+	}
+	whole := true
+	if p.period, whole, err = p.cal.last(upto); err != nil {
+		return err
+	}
+	next, _, err := p.cal.period(p.period.To)
+	if err != nil {
+		return err
+	}
+	p.next, p.paper.Shortened = next.To, !whole
+	return p.cal.input(&p.Input, p.period, whole)
 }
 
 // itemRow is what a bill needs of a billable item.
@@ -370,13 +423,43 @@ func (g *gatherer) billed() error {
 			known[b.Item] = append(known[b.Item], b)
 		}
 	}
+	given, err := g.credited(args)
+	if err != nil {
+		return err
+	}
 	for i := range g.rows {
 		p := &g.rows[i]
 		for _, it := range p.docs {
 			p.Input.Billed = append(p.Input.Billed, merged(known[it.ID])...)
+			p.Input.Credited = append(p.Input.Credited, given[it.ID]...)
 		}
 	}
 	return nil
+}
+
+const readCredited = `SELECT item, idx, corrects, amount, tax_category, tax_num, tax_den, tax_included FROM billing_credited
+	WHERE tenant = $1 AND item IN (`
+
+// credited reads what final credit notes gave back of the items that are looked at again.
+func (g *gatherer) credited(items []any) (map[string][]compute.Credited, error) {
+	if len(items) == 0 {
+		return nil, nil
+	}
+	out := map[string][]compute.Credited{}
+	rows, err := g.tx.Query(readCredited+store.In(2, len(items))+") ORDER BY item, idx, note, line", items...)
+	_, err = store.Collect(rows, err, func(r store.Rows) (c compute.Credited, err error) {
+		var corrects, amount, included int64
+		err = r.Scan(&c.Item, &c.Index, &corrects, &amount, &c.TaxCategory, &c.TaxRate.Num, &c.TaxRate.Den, &included)
+		c.TaxIncluded = included == 1
+		if corrects == 1 {
+			c.Corrected = amount
+		} else {
+			c.Waived = amount
+		}
+		out[c.Item] = append(out[c.Item], c)
+		return c, err
+	})
+	return out, err
 }
 
 func scanBilled(r store.Rows) (b billedRow, err error) {
@@ -453,8 +536,35 @@ func merged(rows []billedRow) (out []compute.Billed) {
 	return out
 }
 
-const readMarks = `SELECT account, before_at, number, entry, charged_at FROM billing_usage_upto u WHERE tenant = $1
-	AND before_at = (SELECT max(before_at) FROM billing_usage_upto m WHERE m.tenant = u.tenant AND m.account = u.account) AND account IN (`
+const readMarks = `SELECT account, wallet, before_at, number, entry, charged_at FROM billing_usage_upto u WHERE tenant = $1 AND before_at =
+	(SELECT max(before_at) FROM billing_usage_upto m WHERE m.tenant = u.tenant AND m.account = u.account AND m.wallet = u.wallet) AND account IN (`
+
+// lastMarks are the rectangles of accounts' last bills.
+func lastMarks(tx *store.Tx, accounts []any) (map[string]charging.BillMarks, error) {
+	rows, err := tx.Query(readMarks+store.In(2, len(accounts))+")", accounts...)
+	all, err := store.Collect(rows, err, scanMark)
+	return byAccount(all), err
+}
+
+func scanMark(r store.Rows) (m usageMark, err error) {
+	return m, r.Scan(&m.account, &m.wallet, &m.Before, &m.Number, &m.Entry, &m.At)
+}
+
+// byAccount puts rectangles by account and wallet, of several of one wallet the largest.
+func byAccount(all []usageMark) map[string]charging.BillMarks {
+	out := map[string]charging.BillMarks{}
+	for _, m := range all {
+		of := out[m.account]
+		if of == nil {
+			of = charging.BillMarks{}
+			out[m.account] = of
+		}
+		if was, ok := of[m.wallet]; !ok || was.Before < m.Before || was.Number < m.Number || was.Entry < m.Entry {
+			of[m.wallet] = m.BillMark
+		}
+	}
+	return out
+}
 
 // usage asks charging what is owed for use.
 func (g *gatherer) usage() error {
@@ -463,38 +573,38 @@ func (g *gatherer) usage() error {
 	if len(args) == 0 {
 		return nil
 	}
-	rows, err := g.tx.Query(readMarks+store.In(2, len(args))+")", args...)
-	marks := map[string]charging.BillMark{}
-	if _, err = store.Collect(rows, err, func(r store.Rows) (m usageMark, err error) {
-		err = r.Scan(&m.account, &m.Before, &m.Number, &m.Entry, &m.At)
-		if was, ok := marks[m.account]; !ok || was.Number < m.Number || was.Entry < m.Entry {
-			marks[m.account] = m.BillMark
-		}
-		return m, err
-	}); err != nil {
+	marks, err := lastMarks(g.tx, args)
+	if err != nil {
 		return err
 	}
 	usual, err := g.usualOf(ids)
 	if err != nil {
 		return err
 	}
-	asked := make([]charging.ToBill, len(ids))
+	asked, accounts := make([]charging.ToBill, len(ids)), map[string]string{}
 	for i, id := range ids {
 		asked[i] = g.of[id].toBill(id, marks[id])
-		asked[i].Customer = usual[id]
+		asked[i].Customer, accounts[id] = usual[id], usual[id]
 	}
 	found, err := charging.BillFor(g.tx, asked)
 	if err != nil {
 		return err
 	}
+	suspended, err := charging.SuspendedOf(g.tx, accounts)
+	if err != nil {
+		return err
+	}
 	for i, id := range ids {
 		p := g.of[id]
-		if found[i].Wallets {
-			mark := usageMark{account: id, BillMark: found[i].Mark}
-			if found[i].Unnamed {
-				mark.unnamed = usual[id]
+		p.Suspense += suspended[id]
+		for _, wallet := range slices.Sorted(maps.Keys(found[i].Marks)) {
+			p.marks = append(p.marks, usageMark{id, wallet, found[i].Marks[wallet]})
+		}
+		if found[i].Unnamed {
+			if p.unnamed == nil {
+				p.unnamed = map[string]string{}
 			}
-			p.marks = append(p.marks, mark)
+			p.unnamed[usual[id]] = id
 		}
 		for n := range found[i].Totals {
 			p.use(id, &found[i].Totals[n])
@@ -554,16 +664,12 @@ func (g *gatherer) accountOf(id string) (*Account, error) {
 }
 
 // toBill is the question for one account.
-func (p *gathering) toBill(account string, after charging.BillMark) charging.ToBill {
-	cycle, zone := p.Input.Cycle, p.zone
-	start := func(d civil.Date) int64 { return store.Micros(d.Start(zone)) }
+func (p *gathering) toBill(account string, after charging.BillMarks) charging.ToBill {
+	start := func(d civil.Date) int64 { return store.Micros(p.Input.Start(d)) }
 	a := charging.ToBill{Account: account, After: after, From: start(p.period.From), Before: start(p.period.To), All: p.byUsage,
-		Period: func(at int64) int {
-			i, _ := cycle.Index(civil.DateOf(store.Instant(at), zone)) // the cycle was checked
-			return i
-		},
+		Period: func(at int64) int { return dayNumber(p.periodOf(p.Input.Date(store.Instant(at))).From) },
 		Span: func(period int) (from, to int64) {
-			of, _ := cycle.Period(period) // the same
+			of := p.periodOf(dayOne.AddDays(period))
 			return start(of.From), start(of.To)
 		}}
 	if p.byUsage && p.changed {
@@ -572,13 +678,26 @@ func (p *gathering) toBill(account string, after charging.BillMark) charging.ToB
 	return a
 }
 
-// use makes a line of usage.
-func (p *gathering) use(account string, t *charging.BillTotal) {
-	of, err := p.Input.Cycle.Period(t.Period)
+// dayOne is the day from which the first days of billing periods are counted, by which charging
+// knows them.
+var dayOne = civil.Date{Year: 2000, Month: time.January, Day: 1}
+
+func dayNumber(d civil.Date) int { return d.Sub(dayOne) }
+
+// periodOf is the billing period that holds a day. Its calendar was checked; a day that lies
+// outside of all calendars is in a period of its own, and parks the account.
+func (p *gathering) periodOf(d civil.Date) civil.Period {
+	of, _, err := p.cal.period(d)
 	if err != nil {
 		p.park("badCycle", "Usage of the account lies outside of all calendars: %v", err)
-		return
+		return civil.Period{From: d, To: d.AddDays(1)}
 	}
+	return of
+}
+
+// use makes a line of usage.
+func (p *gathering) use(account string, t *charging.BillTotal) {
+	of := p.periodOf(dayOne.AddDays(t.Period))
 	if t.Amount.Currency != p.Input.Currency {
 		p.park("wrongCurrency", "Product %q is used in %s, its bill is in %s: bill it on another account", t.Product, t.Amount.Currency, p.Input.Currency)
 		return

@@ -155,6 +155,7 @@ func TestPricesSayHowTheyAreBilled(t *testing.T) {
 
 func TestLegalEntitiesAndTaxRates(t *testing.T) {
 	bills(t, func(o *office) {
+		o.must(madeUp)
 		const entities, rates = runs + "legalEntity", runs + "taxRate"
 		berlin := `"name":"Tandem Mobil GmbH","address":{"street":"Weg 1","postCode":"10115","city":"Berlin","country":"DE"},"timeZone":"Europe/Berlin",`
 		for _, bad := range []string{`{"name":"n"}`, `{` + berlin + `"iban":"DE89370400440532013001"}`, `{` + berlin + `"creditorId":"DE97ZZZ09999999999"}`, `{` + berlin + `"vatId":"123"}`,

@@ -59,7 +59,7 @@ func (g *gatherer) finish() error {
 			}
 			p.Input.Items = append(p.Input.Items, item)
 		}
-		p.document()
+		p.document(g.tx.Tenant())
 	}
 	return nil
 }
@@ -119,10 +119,10 @@ func (p *gathering) price(it *itemRow) (amount money.Rate, percent compute.Perce
 func (p *gathering) service(it *itemRow) (civil.Cycle, error) {
 	s := it.ServicePeriods
 	if s == nil {
-		s = servicePeriods(it.BillableItem, civil.DateOf(it.From, p.zone), p.Input.Cycle)
+		s = servicePeriods(it.BillableItem, civil.DateOf(it.From, p.zone), p.cycle)
 	}
 	if s == nil { // charged once, or a discount that is as long as a bill
-		return civil.Cycle{Origin: civil.DateOf(it.From, p.zone), Step: p.Input.Cycle.Step, Day: p.Input.Cycle.Day}, nil
+		return civil.Cycle{Origin: civil.DateOf(it.From, p.zone), Step: p.cycle.Step, Day: p.cycle.Day}, nil
 	}
 	c, err := s.cycle()
 	if err == nil {

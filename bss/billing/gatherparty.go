@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"tandem/bss/party"
+	"tandem/kit/civil"
 	"tandem/kit/fault"
 	"tandem/kit/money"
 	"tandem/kit/store"
@@ -55,7 +56,8 @@ func (g *gatherer) parties() error {
 		}
 		p.paper.Language = cmp.Or(p.account.Language, language, p.entity.Language, "en")
 		where := ""
-		p.Input.Override, where = treatment(p.account, p.entity, &p.buyer, g.tx.Now())
+		p.Input.Override, where = treatment(p.account, p.entity, &p.buyer)
+		p.Input.Exempted = exemptions(p.account, where, &p.Input.Terms)
 		p.rates = g.rates[where]
 		p.Input.Rates = p.rates
 		if len(p.rates) == 0 {
@@ -167,7 +169,7 @@ func countryCodeOf(text string) string {
 }
 
 // document fills in what is known of the document before anything is computed.
-func (p *gathering) document() {
+func (p *gathering) document(tenant string) {
 	a, e := p.account, p.entity
 	d := &p.paper
 	d.Account, d.AccountName, d.Customer, d.Entity, d.Brand = a.ID, a.Name, p.customer, e.ID, e.Brand
@@ -177,6 +179,7 @@ func (p *gathering) document() {
 	if d.Note == "" {
 		d.Note = e.Note
 	}
+	p.provisional = e.provisional(tenant)
 }
 
 // checkBillAttributes is the rules for what an account says of its bills.
@@ -203,28 +206,45 @@ func checkBillAttributes(tx *store.Tx, old, a *Account) error {
 	return checkPayer(tx, old, a)
 }
 
-// checkPayer refuses accounts that pay for each other in a circle, or in too many levels.
+// checkPayer refuses accounts that pay for each other in a circle, or in too many levels, now
+// or at any time to come.
 func checkPayer(tx *store.Tx, old, a *Account) error {
-	payer := a.payer(tx.Now())
-	if payer == "" || old != nil && old.payer(tx.Now()) == payer {
+	if old != nil && sameJSON(old.AccountRelationship, a.AccountRelationship) {
 		return nil
 	}
-	seen := []string{a.ID}
-	for payer != "" {
-		if slices.Contains(seen, payer) {
-			return fault.BadInput("payerCircle", "Account %q cannot be billed by %q: they would pay for each other", a.ID, payer)
+	return payersOf(tx, a, a, civil.Span{From: tx.Now()}, []string{a.ID})
+}
+
+// payersOf goes up from an account in a time; seen are those below it, of which the first is
+// the one that is checked.
+func payersOf(tx *store.Tx, first, at *Account, in civil.Span, seen []string) error {
+	for _, r := range at.AccountRelationship {
+		if r.RelationshipType != billedBy || r.Account == nil || r.Account.ID == at.ID {
+			continue
 		}
-		if seen = append(seen, payer); len(seen) > maxPayers {
+		time, any := in, true
+		if v := r.ValidFor; v != nil {
+			time, any = in.Intersect(civil.Span{From: v.StartDateTime, To: v.EndDateTime})
+		}
+		payer := r.Account.ID
+		switch {
+		case !any:
+			continue
+		case slices.Contains(seen, payer):
+			return fault.BadInput("payerCircle", "Account %q cannot be billed by %q: they would pay for each other from %s on", first.ID, payer, tmf.FormatTime(time.From))
+		case len(seen) >= maxPayers:
 			return fault.BadInput("payerDepth", "Accounts can be billed by accounts in %d levels at most", maxPayers)
 		}
 		p, err := BillingAccounts.Get(tx, payer)
 		if err != nil {
 			return named("accountRelationship", err)
 		}
-		if p.Currency != "" && a.Currency != "" && p.Currency != a.Currency {
-			return fault.BadInput("wrongCurrency", "The account is in %s, the one that pays for it in %s", a.Currency, p.Currency)
+		if p.Currency != "" && first.Currency != "" && p.Currency != first.Currency {
+			return fault.BadInput("wrongCurrency", "The account is in %s, the one that pays for it in %s", first.Currency, p.Currency)
 		}
-		payer = p.payer(tx.Now())
+		if err := payersOf(tx, first, p, time, append(slices.Clone(seen), payer)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -257,7 +257,7 @@ func checkFinancial(tx *store.Tx, old, a *FinancialAccount) error {
 	return stamp(tx, old, a, old.LastModified, &a.LastModified)
 }
 
-func checkCycle(_ *store.Tx, _, c *BillingCycleSpecification) error {
+func checkCycle(tx *store.Tx, old, c *BillingCycleSpecification) error {
 	for name, v := range map[string]*int64{"billingDateShift": c.BillingDateShift, "chargeDateOffset": c.ChargeDateOffset,
 		"creditDateOffset": c.CreditDateOffset, "mailingDateOffset": c.MailingDateOffset, "paymentDueDateOffset": c.PaymentDueDateOffset} {
 		if v != nil && (*v < -366 || *v > 366) {
@@ -267,7 +267,10 @@ func checkCycle(_ *store.Tx, _, c *BillingCycleSpecification) error {
 	if p := c.ValidFor; p != nil && !p.StartDateTime.IsZero() && !p.EndDateTime.IsZero() && !p.StartDateTime.Before(p.EndDateTime) {
 		return fault.BadInput("invalidPeriod", "validFor must end after it starts")
 	}
-	return nil
+	if old == nil {
+		return nil
+	}
+	return cycleInUse(tx, old, c)
 }
 
 // removeAccount keeps what bills refer to.

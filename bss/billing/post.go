@@ -120,6 +120,9 @@ func latestIssue(tx *store.Tx, entity, kind string, today civil.Date) (civil.Dat
 	return today, nil
 }
 
+// billBooking begins the name of what the ledger has of a bill.
+const billBooking = "bill/"
+
 // booking is what the ledger gets: a credit note turns the signs of its entries by itself,
 // since its entries are those of the bill that was worked out.
 func (d *draft) booking(p *posted) (ledger.Transaction, error) {
@@ -132,7 +135,7 @@ func (d *draft) booking(p *posted) (ledger.Transaction, error) {
 		return ledger.Transaction{}, err
 	}
 	entries, err := readEntries(d.entries, d.account)
-	return ledger.Transaction{Name: "bill/" + d.id, Entity: d.entity, Currency: c, Date: on, What: d.kind + " " + p.number, Entries: entries}, err
+	return ledger.Transaction{Name: billBooking + d.id, Entity: d.entity, Currency: c, Date: on, What: d.kind + " " + p.number, Entries: entries}, err
 }
 
 // fact is what others hear of the bill. That of a credit note is what the customer gets.

@@ -82,7 +82,7 @@ func accountID(n int) string { return fmt.Sprintf("account-%06d", n) }
 func (o *office) open(from, to int) {
 	o.Helper()
 	o.must(func(tx *store.Tx) error {
-		if _, err := billing.DefaultEntity(tx); err != nil {
+		if err := completeEntity(tx); err != nil {
 			return err
 		}
 		for n := from; n < to; n++ {

@@ -2,6 +2,7 @@ package billing
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -130,14 +131,14 @@ func (a *billAudit) page(name string, after int64) ([]auditRow, error) {
 	}
 	var names []string
 	for i := range page {
-		names = append(names, "bill/"+page[i].bill)
+		names = append(names, billBooking+page[i].bill)
 	}
 	booked, err := ledger.EntriesOf(a.tx, names)
 	if err != nil {
 		return nil, err
 	}
 	for i := range page {
-		page[i].entries = entriesText(booked["bill/"+page[i].bill])
+		page[i].entries = entriesText(booked[billBooking+page[i].bill])
 	}
 	return page, nil
 }
@@ -269,5 +270,37 @@ func (a *billAudit) strays() error {
 			}
 		}
 	}
-	return nil
+	return a.unposted()
+}
+
+const postedOf = "SELECT bill FROM billing_posted WHERE tenant = $1 AND bill IN ("
+
+// unposted finds what is in the books as a bill that was never posted.
+func (a *billAudit) unposted() error {
+	after := ""
+	for {
+		names, err := ledger.NamesOf(a.tx, billBooking, after, auditAtOnce)
+		if err != nil || len(names) == 0 {
+			return err
+		}
+		after = names[len(names)-1]
+		var bills []string
+		for _, name := range names {
+			bills = append(bills, strings.TrimPrefix(name, billBooking))
+		}
+		args := store.Padded(bills)
+		rows, err := a.tx.Query(postedOf+store.In(2, len(args))+")", args...)
+		posted, err := store.Collect(rows, err, store.Text)
+		if err != nil {
+			return err
+		}
+		for _, bill := range bills {
+			if slices.Contains(posted, bill) {
+				continue
+			}
+			if err := a.say(BillFault{Bill: bill, Words: "it is in the books, and was never posted"}); err != nil {
+				return err
+			}
+		}
+	}
 }

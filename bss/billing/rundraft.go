@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"tandem/bss/billing/compute"
-	"tandem/bss/charging"
 	"tandem/bss/ledger"
 	"tandem/kit/civil"
 	"tandem/kit/fault"
@@ -90,9 +89,8 @@ type outcome struct {
 
 // judge is what a page of accounts is worked out with.
 type judge struct {
-	policy  *BillPolicy
-	past    map[string]*past
-	suspect map[string]int64 // usage in suspense by account
+	policy *BillPolicy
+	past   map[string]*past
 }
 
 // outcomes works out the bills of a page of accounts. It only reads.
@@ -110,13 +108,14 @@ func outcomes(tx *store.Tx, r *BillRun, accounts []string) ([]outcome, error) {
 	}
 	due := accounts
 	if !r.onDemand() {
-		due = slices.DeleteFunc(slices.Clone(accounts), func(a string) bool { p := j.past[a]; return p != nil && p.next > r.CutOff })
+		anew, err := dueAgain(tx, r.CutOff, accounts)
+		if err != nil {
+			return nil, err
+		}
+		due = slices.DeleteFunc(slices.Clone(accounts), func(a string) bool { p := j.past[a]; return p != nil && p.next > r.CutOff && !anew[a] })
 	}
 	if len(due) == 0 {
 		return nil, nil
-	}
-	if j.suspect, err = charging.SuspendedOf(tx, due); err != nil {
-		return nil, err
 	}
 	gathered, err := Gather(tx, due, upto)
 	if err != nil {
@@ -187,12 +186,8 @@ func (j *judge) draft(o *outcome, b *compute.Bill) error {
 	if err != nil {
 		return err
 	}
-	next, err := g.Input.Cycle.Boundary(g.Input.Index + 2)
-	if err != nil {
-		return err
-	}
 	d := &draft{id: id, account: o.account, turn: was.turn + 1, entity: doc.Entity, kind: doc.Kind, currency: doc.Currency, idx: int64(g.Input.Index),
-		net: doc.Net, tax: doc.Tax, gross: doc.Gross, date: doc.Date.String(), next: next.String(), dueDays: doc.DueDays,
+		net: doc.Net, tax: doc.Tax, gross: doc.Gross, date: doc.Date.String(), next: g.next.String(), dueDays: doc.DueDays,
 		entries: entries, digest: digestOf(body)}
 	d.held = strings.Join(append(j.doubts(g, b, was), doc.doubts()...), "; ")
 	o.draft, o.doc, o.lines = d, body, b.Lines

@@ -64,6 +64,7 @@ func Handle(r *work.Runner, db *store.DB) {
 	r.Handle(jobScope, work.Options{Concurrency: 1, Backoff: quick, Timeout: time.Hour}, m.scope)
 	r.Handle(jobPage, work.Options{Concurrency: pagesAtOnce, Backoff: quick, Timeout: pageTime}, m.page)
 	r.Handle(jobAssure, work.Options{Concurrency: 1, Backoff: quick, Timeout: time.Hour}, m.assure)
+	handleComparisons(r, m)
 }
 
 // readRun reads the run of a job; one that is gone has nothing left to do.
@@ -122,10 +123,11 @@ func lastPage(tx *store.Tx, run string) (page int64, account string, err error) 
 }
 
 const (
-	scopeAll = `SELECT a.id FROM billing_account a WHERE a.tenant = $1 AND a.id > $2
-		AND NOT EXISTS (SELECT 1 FROM billing_draft d WHERE d.tenant = a.tenant AND d.account = a.id AND d.next_date > $3) ORDER BY a.id LIMIT $4`
-	scopeCycle = `SELECT a.id FROM billing_account a WHERE a.tenant = $1 AND a.id > $2 AND a.%s = $5
-		AND NOT EXISTS (SELECT 1 FROM billing_draft d WHERE d.tenant = a.tenant AND d.account = a.id AND d.next_date > $3) ORDER BY a.id LIMIT $4`
+	// scoped: no bill says that the next one is due later, or the calendar was changed since.
+	scoped = `(NOT EXISTS (SELECT 1 FROM billing_draft d WHERE d.tenant = a.tenant AND d.account = a.id AND d.next_date > $3)
+		OR EXISTS (SELECT 1 FROM billing_calendar_was m WHERE m.tenant = a.tenant AND m.account = a.id AND ` + dueAnew + `))`
+	scopeAll   = "SELECT a.id FROM billing_account a WHERE a.tenant = $1 AND a.id > $2 AND %s ORDER BY a.id LIMIT $4"
+	scopeCycle = "SELECT a.id FROM billing_account a WHERE a.tenant = $1 AND a.id > $2 AND a.%s = $5 AND %s ORDER BY a.id LIMIT $4"
 	insertPage = "INSERT INTO billing_run_page (tenant, run, page, stage, accounts)"
 )
 
@@ -148,9 +150,10 @@ func (m *runner) scopeSome(ctx context.Context, j *work.Job, r *BillRun) (more b
 			ids = slices.Compact(ids)
 			return nil
 		}
-		text, args := scopeAll, []any{after, r.CutOff, int64(scopedAtOnce * accountsAPage)}
+		due := fmt.Sprintf(scoped, 3)
+		text, args := fmt.Sprintf(scopeAll, due), []any{after, r.CutOff, int64(scopedAtOnce * accountsAPage)}
 		if r.CycleSpecification != nil {
-			text, args = fmt.Sprintf(scopeCycle, cycleColumn), append(args, r.CycleSpecification.ID)
+			text, args = fmt.Sprintf(scopeCycle, cycleColumn, due), append(args, r.CycleSpecification.ID)
 		}
 		rows, err := tx.Query(text, args...)
 		ids, err = store.Collect(rows, err, store.Text)

@@ -38,9 +38,8 @@ func rootHash(name string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// chainHash is the hash of a posted bill. digest is that of its document, so that the
-// chain can be proved after a document was erased (GDPR Art 17), and the document by the
-// digest as long as it is there.
+// chainHash is the hash of a posted bill. digest is that of its document: the chain is
+// proved without reading documents, and each document by its digest.
 func chainHash(before, number, issue, due, digest string) string {
 	var b strings.Builder
 	b.Grow(256)

@@ -171,9 +171,38 @@ var union = strings.Fields("AT BE BG CY CZ DE DK EE EL ES FI FR GR HR HU IE IT L
 
 func inUnion(country string) bool { return slices.Contains(union, country) }
 
+// treated are the treatments that an account names instead of letting the house find out.
+var treated = []string{TaxStandard, TaxReverseCharge, TaxThirdCountry, TaxExempt}
+
+// exemptions are the times in which an account is exempt in a jurisdiction, by the dates of
+// its certificates where the account is: a tax point is exempt if its day is one of them.
+func exemptions(a *Account, jurisdiction string, terms *compute.Terms) (out []compute.Exemption) {
+	if slices.Contains(treated, a.TaxTreatment) {
+		return nil
+	}
+	for _, x := range a.TaxExemption {
+		if x.IssuingJurisdiction != jurisdiction && x.IssuingJurisdiction != countryOf(jurisdiction) {
+			continue
+		}
+		e := compute.Exemption{Category: TaxExempt}
+		if v := x.ValidFor; v != nil {
+			if !v.StartDateTime.IsZero() {
+				e.Period.From = terms.Date(v.StartDateTime)
+			}
+			if !v.EndDateTime.IsZero() {
+				if e.Period.To = terms.Date(v.EndDateTime); terms.Start(e.Period.To).Before(v.EndDateTime) {
+					e.Period.To = e.Period.To.AddDays(1)
+				}
+			}
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
 // treatment is what category all supplies to a buyer have, and the jurisdiction whose rates
 // hold; "": each supply has its own.
-func treatment(a *Account, e *LegalEntity, buyer *DocumentParty, at time.Time) (override, jurisdiction string) {
+func treatment(a *Account, e *LegalEntity, buyer *DocumentParty) (override, jurisdiction string) {
 	jurisdiction = e.Jurisdiction
 	if a.TaxJurisdiction != "" {
 		jurisdiction = a.TaxJurisdiction
@@ -183,11 +212,6 @@ func treatment(a *Account, e *LegalEntity, buyer *DocumentParty, at time.Time) (
 		return "", jurisdiction
 	case TaxReverseCharge, TaxThirdCountry, TaxExempt:
 		return a.TaxTreatment, jurisdiction
-	}
-	for _, x := range a.TaxExemption {
-		if x.ValidFor.Holds(at) && (x.IssuingJurisdiction == jurisdiction || x.IssuingJurisdiction == countryOf(jurisdiction)) {
-			return TaxExempt, jurisdiction
-		}
 	}
 	home, vat := countryOf(e.Jurisdiction), ""
 	if len(buyer.VATID) > 2 {

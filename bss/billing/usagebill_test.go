@@ -44,7 +44,9 @@ func meters(t *testing.T, f func(o *office, room *charging.Room)) {
 				t.Error(err)
 			}
 		})
-		f(&office{world: &world{t, db, tmftest.Serve(t, db, runKinds)}}, room)
+		o := &office{world: &world{t, db, tmftest.Serve(t, db, runKinds)}}
+		o.must(completeEntity)
+		f(o, room)
 	})
 }
 

@@ -224,6 +224,9 @@ func (r *Room) Change(tx *store.Tx, f fact.ProductChanged) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := movePayer(tx, f.Product, f.BillingAccount, f.At); err != nil {
+		return err
+	}
 	o := order{Names: namesOf(f.Resources), Subscriber: l.Subscriber, Anchor: f.At.Unix(), Ref: f.Product}
 	if err := rename(tx, f.Product, o.Names); err != nil {
 		return err

@@ -115,6 +115,19 @@ type Billed struct {
 	Bill        string  // that had the first line: what a correction refers to
 }
 
+// Credited is what final credit notes gave back of an item's service period under one tax,
+// in minor units as Line.Amount. What is credited to be charged anew is not here: it is a
+// line of Billed.
+type Credited struct {
+	Item        string
+	Index       int
+	Corrected   int64 // since the bill was wrong, or the service not taken: what a correction would find too
+	Waived      int64 // for its own sake, such as a gesture of goodwill: a correction comes on top
+	TaxCategory string
+	TaxRate     Percent
+	TaxIncluded bool
+}
+
 // TaxRate is a dated rate of one category in one jurisdiction.
 type TaxRate struct {
 	Category string // the operator's: standard, reduced, zero, exempt, reverseCharge ...
@@ -131,6 +144,12 @@ type Moved struct {
 	Until civil.Date
 }
 
+// Exemption is a category of tax that all charges of an account have in a time.
+type Exemption struct {
+	Category string
+	Period   civil.Period
+}
+
 // Terms are what of the account the bill depends on.
 type Terms struct {
 	Account  string
@@ -139,10 +158,12 @@ type Terms struct {
 	Moved    []Moved     // zones of the account before, in order; mostly none
 	Cycle    civil.Cycle // billing periods of the account
 	Rates    []TaxRate   // of the account's jurisdiction
-	// Override replaces the category of every charge: reverse charge, an exemption of the
-	// account, supplies to a third country. Empty: each charge has its own.
-	Override   string
-	OverrideIn civil.Period // tax points for which it holds; the zero period: all
+	// Override replaces the category of every charge: reverse charge, supplies to a third
+	// country. Empty: each charge has its own.
+	Override string
+	// Exempted replaces it for tax points in a time, before Override: exemptions of the
+	// account. The first that holds counts; the zero period is all of time.
+	Exempted []Exemption
 	// Minimum is the least amount a bill is made for: below it all waits for the next
 	// one. Minor units, 0: none.
 	Minimum  int64
@@ -162,6 +183,9 @@ type Input struct {
 	// its periods. Where the account has a Discount or Commitment it holds all of all items;
 	// while none has changed the periods since the longest one that runs are enough. Any order.
 	Billed []Billed
+	// Credited holds all that final credit notes gave back of the items that are looked at
+	// again, so that no correction gives it back once more. Any order.
+	Credited []Credited
 }
 
 // Line is one line of a bill. Amounts are minor units of the bill's currency.
@@ -191,7 +215,8 @@ type Line struct {
 
 	Wanted   int64  // what ought to be billed for item and period by now
 	Before   int64  // what was billed before
-	Amount   int64  // Wanted - Before: with tax if TaxIncluded, else without
+	Credited int64  // of the difference, what credit notes have settled already
+	Amount   int64  // Wanted - Before + Credited: with tax if TaxIncluded, else without
 	Net      int64  // without tax; of a price with tax its share of the net of its rate
 	Corrects string // bill that had the first line of the period, if Before is not all new
 

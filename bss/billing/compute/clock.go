@@ -57,6 +57,18 @@ func (c *clock) start(d civil.Date) time.Time {
 	return latest(d.Start(c.zone), least)
 }
 
+// Date is the date of an instant where the account is, in the zone that held then.
+func (t *Terms) Date(at time.Time) civil.Date {
+	c := clock{zone: t.Zone, moved: t.Moved}
+	return c.date(at)
+}
+
+// Start is the first instant of a date where the account is, in the zone that held then.
+func (t *Terms) Start(d civil.Date) time.Time {
+	c := clock{zone: t.Zone, moved: t.Moved}
+	return c.start(d)
+}
+
 func latest(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return b

@@ -112,12 +112,13 @@ func (e *engine) lower(o *owed, w *window, base int64, shares []share) error {
 	next := number(rows)
 	for i := range shares {
 		s := &shares[i]
-		if s.wanted == s.before {
+		due := e.difference(o.ID, w.index, &s.tax, s.wanted, s.before)
+		if due == 0 {
 			continue
 		}
 		l := e.line(o, &w.service, rows)
 		l.Number, l.Corrects, l.Base = next, s.bill, base
-		l.Wanted, l.Before, l.Amount = s.wanted, s.before, s.wanted-s.before
+		l.charge(s.wanted, s.before, due)
 		l.Revenue = cmp.Or(o.Revenue, s.revenue)
 		s.tax.put(l)
 		next++
@@ -161,7 +162,8 @@ func (e *engine) commit(o *owed, w *window, charges []charge) (err error) {
 	}
 	rows := o.at(w.index)
 	wanted, before := max(0, missing), net(rows)
-	if wanted == before && len(rows) > 0 {
+	due := e.difference(o.ID, w.index, nil, wanted, before)
+	if due == 0 && len(rows) > 0 {
 		return nil
 	}
 	t, err := e.taxed(o, &w.service, rows)
@@ -169,7 +171,8 @@ func (e *engine) commit(o *owed, w *window, charges []charge) (err error) {
 		return err
 	}
 	l := e.line(o, &w.service, rows)
-	l.Base, l.Wanted, l.Before, l.Amount = counted, wanted, before, wanted-before
+	l.Base = counted
+	l.charge(wanted, before, due)
 	t.put(l)
 	return nil
 }

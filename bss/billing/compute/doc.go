@@ -37,6 +37,12 @@
 //     resting amount if a part of it was suspended, nothing if the item does not cover it.
 //   - Usage is rounded once for each sum, together with what of the same sum was billed.
 //
+// # Credits
+//
+//   - What a final credit note gave back of a period since the bill was wrong, or the service
+//     not taken, is part of what a correction of the period gives back. What it gave for its
+//     own sake is not. All together no more is given back of a period than was charged.
+//
 // # Discounts and commitments
 //
 //   - They have service periods of their own, in which they hold for the days of their Span,
@@ -62,7 +68,7 @@
 //   - Tax is worked out on the rounded sum of each (code, rate) (EN 16931 BR-CO-17), from the
 //     net, or from the gross where prices include tax, which then stays exact: the net of
 //     such lines is what is left, rounding differences stand in the largest of them.
-//   - An Override replaces the category of every charge whose tax point lies in its time. An
+//   - An exemption replaces the category of every charge whose tax point lies in its time. An
 //     amount that includes tax stays what is paid.
 //
 // A bill below the account's Minimum, in either direction, is worked out but Waits.

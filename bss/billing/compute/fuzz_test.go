@@ -116,8 +116,7 @@ func (s *stream) input() *compute.Input {
 		in.Terms.Cycle = s.cycle()
 		in.Moved = []compute.Moved{{Zone: mustZone("Pacific/Apia"), Until: s.date()}}
 		in.Rates[0].Percent = s.percent()
-		in.Override = "exempt"
-		in.OverrideIn.From = s.date()
+		in.Exempted = []compute.Exemption{{Category: "exempt", Period: civil.Period{From: s.date()}}}
 	}
 	for range s.byte() % 6 {
 		it := s.item()

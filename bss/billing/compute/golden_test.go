@@ -82,7 +82,7 @@ var scenes = []scene{
 			in.Usage = append(in.Usage, u)
 		}
 		if n >= 2 { // the buyer's VAT id is checked in March: corrections keep the tax they had
-			in.Override, in.OverrideIn = "reverse", civil.Period{From: mustDate("2026-03-01")}
+			in.Exempted = []compute.Exemption{{Category: "reverse", Period: civil.Period{From: mustDate("2026-03-01")}}}
 			in.Items[0].Span.To, in.Items[0].Revision = noon("2026-02-21"), 2
 		}
 	}},

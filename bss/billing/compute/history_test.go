@@ -115,8 +115,7 @@ func newHistory(r *rand.Rand) *history {
 		Rounding: pick(r, 0, money.HalfUp, money.HalfEven, money.HalfDown, money.Up, money.Down, money.Ceiling, money.Floor)}
 	h.terms.Rates = h.rates()
 	if r.IntN(6) == 0 {
-		h.terms.Override = pick(r, "exempt", "reverse")
-		h.terms.OverrideIn.From = h.anyDate()
+		h.terms.Exempted = []compute.Exemption{{Category: pick(r, "exempt", "reverse"), Period: civil.Period{From: h.anyDate()}}}
 	}
 	for n := range h.bills {
 		run := h.zoneAt(n).start(mustPeriod(cycle, n).To)

@@ -27,6 +27,7 @@ type engine struct {
 	round money.Rounding
 	bill  *Bill
 	past  []Billed // by item, index and version
+	given map[given][]Credited
 	owed  []owed   // one for each of in.Items
 	usage []charge // one for each of in.Usage
 
@@ -76,6 +77,9 @@ func begin(in *Input) (*engine, error) {
 	}
 	e.bill = &Bill{Account: in.Account, Period: period, Date: period.To, Lines: make([]Line, 0, len(in.Items)+len(in.Usage)+2)}
 	if err := e.order(); err != nil {
+		return nil, err
+	}
+	if err := e.takeCredits(); err != nil {
 		return nil, err
 	}
 	e.owed = make([]owed, len(in.Items))
@@ -187,11 +191,12 @@ func (e *engine) settle(o *owed, k int) error {
 	}
 	rows := o.at(k)
 	before := net(rows)
-	if wanted == before {
+	due := e.difference(o.ID, k, nil, wanted, before)
+	if due == 0 {
 		return nil
 	}
 	l := e.line(o, &p, rows)
-	l.Wanted, l.Before, l.Amount = wanted, before, wanted-before
+	l.charge(wanted, before, due)
 	tax, err := e.taxed(o, &p, rows)
 	if err != nil {
 		return err
@@ -227,10 +232,12 @@ func (e *engine) taxed(o *owed, p *service, rows []Billed) (tax, error) {
 
 // category is the tax category of a charge with a tax point on this account.
 func (e *engine) category(own string, at civil.Date) string {
-	if in := e.in.OverrideIn; e.in.Override != "" && (in == civil.Period{} || in.Contains(at)) {
-		return e.in.Override
+	for _, x := range e.in.Exempted {
+		if (x.Period == civil.Period{}) || x.Period.Contains(at) {
+			return x.Category
+		}
 	}
-	return own
+	return cmp.Or(e.in.Override, own)
 }
 
 // consume makes the lines of usage.

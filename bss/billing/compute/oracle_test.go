@@ -450,8 +450,13 @@ func (o *oracle) divide(it *compute.Item, k int, out []sliceOf, price, rest int6
 // ---- tax
 
 func (o *oracle) tax(category string, included bool, day int) oTax {
-	if in := o.in.OverrideIn; o.in.Override != "" && (in.From == civil.Date{} || numberOf(in.From) <= day && (in.To == civil.Date{} || day < numberOf(in.To))) {
+	if o.in.Override != "" {
 		category = o.in.Override
+	}
+	for _, x := range slices.Backward(o.in.Exempted) {
+		if in := x.Period; (in.From == civil.Date{} || numberOf(in.From) <= day) && (in.To == civil.Date{} || day < numberOf(in.To)) {
+			category = x.Category
+		}
 	}
 	for _, r := range o.in.Rates {
 		if r.Category == category && numberOf(r.Period.From) <= day && (r.Period.To == civil.Date{} || day < numberOf(r.Period.To)) {
