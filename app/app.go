@@ -66,7 +66,8 @@ type Config struct {
 	Conns         int           // store connections
 	KeepHistory   time.Duration // how long it is kept what each write of a resource changed; 0: for ever
 	Messages      communication.Config
-	Profile       bool // serve /debug/pprof
+	Cards         receivable.CardConfig // gateways that card payments go through
+	Profile       bool                  // serve /debug/pprof
 	Faces         Faces
 	ChargingQueue int // calls waiting for the disk at which charging sheds; 0: a default
 	Log           *slog.Logger
@@ -89,6 +90,7 @@ type App struct {
 
 	Charging *charging.Room
 	mediator *charging.Mediator
+	cards    *receivable.Cards
 	clients  map[credit.Face]credit.Client // the ways back to network elements
 	gy       *diameter.Server              // nil without it
 	gyAddr   string
@@ -215,6 +217,13 @@ func (a *App) build(ctx context.Context) (err error) {
 	order.Handle(a.Runner, a.DB)
 	billing.Handle(a.Runner, a.DB)
 	receivable.Handle(a.Runner, a.DB)
+	gateways, closing, err := a.Config.Cards.Open()
+	a.push(closing)
+	if err != nil {
+		return err
+	}
+	a.cards = &receivable.Cards{DB: a.DB, Of: gateways}
+	a.cards.Handle(a.Runner)
 	inventory.Handle(a.Runner, a.DB)
 	delivery, err := communication.NewDelivery(a.DB, a.Messages)
 	if err != nil {

@@ -34,6 +34,8 @@ func (a *App) routes() http.Handler {
 	a.mediator.Routes(mux, a.authenticate, a.admitted)
 	(&billing.UsagePages{DB: a.DB, Authenticate: a.authenticate}).Routes(mux, a.admitted)
 	(&receivable.BankFiles{DB: a.DB, Authenticate: a.authenticate}).Routes(mux, a.admitted)
+	(&receivable.Reports{DB: a.DB, Authenticate: a.authenticate}).Routes(mux, a.admitted)
+	a.cards.Routes(mux)
 	(&selfcare.Server{DB: a.DB, Guard: a.Guard, Admit: a.API.Admit, Rate: a.Rate}).Routes(mux)
 	mux.Handle("/access/", a.admitted(a.Guard.Handler()))
 	mux.Handle("/transfer/", a.admitted(transfer.Handler(filepath.Join(a.Data, "transfer"), a.fetcher)))

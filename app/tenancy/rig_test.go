@@ -313,7 +313,8 @@ func (w who) populate(m marks) map[string][]map[string]any {
 			body := m.body(k, over, 10*n+i)
 			body["id"] = fmt.Sprintf("%s%d-%d", m.id, n, i)
 			if slices.Contains([]string{"communicationPreference", "extract", "chargingPolicy", "billPolicy", "billRun", "mandate"}, meta.Name) && i > 0 ||
-				slices.Contains([]string{"falloutAction", "approval", "billDecision", "creditNoteRequest", "directDebitFile", "bankStatement"}, meta.Name) {
+				slices.Contains([]string{"falloutAction", "approval", "billDecision", "creditNoteRequest", "directDebitFile", "bankStatement",
+					"dunningDecision", "paymentPlan", "promiseToPay", "dispute", "writeOff", "recovery", "agencyFile", "agencyRemittance", "creditTransferFile"}, meta.Name) {
 				continue
 			}
 			if a := w.do("POST", meta.API.Base+"/"+meta.Name, body); a.status != 201 {
@@ -401,6 +402,7 @@ func (w who) subscriber(m marks) {
 	w.lines(m)
 	w.bills(m)
 	w.bank(m)
+	w.debts(m)
 	w.settle()
 }
 
@@ -439,6 +441,83 @@ func (w who) bank(m marks) {
 	if err != nil {
 		w.Fatal(err)
 	}
+}
+
+// debts leaves what is done about debts of two accounts: one after the other, since what
+// is with an agency is in no plan.
+func (w who) debts(m marks) {
+	w.Helper()
+	customer := []any{map[string]any{"id": m.id + "ada", "role": "customer", "@referredType": "Customer"}}
+	ref := func(id string) map[string]any { return map[string]any{"id": id} }
+	post := func(kind string, body map[string]any) map[string]any {
+		w.Helper()
+		return w.must(201, w.do("POST", receivable.API.Base+"/"+kind, body)).object()
+	}
+	for _, id := range []string{"owes", "late"} {
+		w.must(201, w.do("POST", "/tmf-api/accountManagement/v4/billingAccount", map[string]any{"id": m.id + id, "name": m.text, "currency": "EUR", "relatedParty": customer}))
+	}
+	err := w.app.DB.Write(w.Context(), store.Scope{Tenant: w.tenantName(), Actor: "test"}, func(tx *store.Tx) error {
+		on := civil.DateOf(tx.Now(), time.UTC).AddDays(-100)
+		for i := range 6 {
+			if err := receivable.Charge(tx, receivable.Claim{ID: fmt.Sprintf("%sdebt%d", m.id, i), Sort: receivable.Fee, Number: fmt.Sprintf("%s-%d", m.text, i), Entity: "default",
+				Account: m.id + map[bool]string{true: "owes", false: "late"}[i < 3], Amount: money.Amount{Minor: 1000, Currency: money.EUR}, On: on, Due: on}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		w.Fatal(err)
+	}
+	debt := func(i int) map[string]any { return ref(fmt.Sprintf("%sdebt%d", m.id, i)) }
+	post("dunningDecision", map[string]any{"account": ref(m.id + "owes"), "decision": "pause", "until": time.Now().AddDate(0, 1, 0).Format(time.DateOnly), "reason": m.text})
+	post("dispute", map[string]any{"claim": debt(0), "reason": m.text})
+	off := post("writeOff", map[string]any{"claim": debt(1), "reason": m.text})
+	post("paymentPlan", map[string]any{"account": ref(m.id + "owes"), "claim": []any{debt(2)}, "count": 2, "firstOn": time.Now().AddDate(0, 0, 1).Format(time.DateOnly), "reason": m.text})
+	post("agencyFile", map[string]any{"agency": m.text, "legalEntity": ref("default"), "claim": []any{debt(3)}})
+	post("promiseToPay", map[string]any{"account": ref(m.id + "late"), "by": time.Now().AddDate(0, 0, 7).Format(time.DateOnly), "reason": m.text})
+	w.must(200, w.do("PATCH", receivable.API.Base+"/writeOff/"+off["id"].(string), map[string]any{"note": m.text}))
+	w.recovered(m)
+}
+
+// recovered leaves a write-off that was paid all the same, and a refund in a file.
+func (w who) recovered(m marks) {
+	w.Helper()
+	yes := func(err error) {
+		w.Helper()
+		if err != nil {
+			w.Fatal(err)
+		}
+	}
+	as := func(actor string, fn func(tx *store.Tx) error) {
+		w.Helper()
+		yes(w.app.DB.Write(w.Context(), store.Scope{Tenant: w.tenantName(), Actor: actor}, fn))
+	}
+	as("test", func(tx *store.Tx) error {
+		return receivable.WriteOffs.OnPost(tx, &receivable.WriteOffRequest{Entity: tmf.Entity{ID: m.id + "off"}, Claim: &receivable.Ref{ID: m.id + "debt4"}, Reason: m.text})
+	})
+	as("other", func(tx *store.Tx) error {
+		old, err := receivable.WriteOffs.Lock(tx, m.id+"off")
+		if err != nil {
+			return err
+		}
+		p, err := receivable.WriteOffs.Copy(old)
+		if err != nil {
+			return err
+		}
+		p.State = receivable.WriteOffApproved
+		return receivable.WriteOffs.OnPatch(tx, old, p)
+	})
+	euros := func(n int) map[string]any { return map[string]any{"unit": "EUR", "value": n} }
+	account := map[string]any{"id": m.id + "late"}
+	w.must(201, w.do("POST", receivable.PaymentAPI.Base+"/payment", map[string]any{"id": m.id + "late-payment", "account": account, "totalAmount": euros(100), "paymentMethod": map[string]any{"@type": "Cash"}}))
+	w.must(201, w.do("POST", receivable.API.Base+"/recovery", map[string]any{"writeOff": map[string]any{"id": m.id + "off"}, "payment": map[string]any{"id": m.id + "late-payment"}, "amount": euros(5)}))
+	w.must(201, w.do("POST", receivable.PaymentAPI.Base+"/refund", map[string]any{"account": account, "payment": map[string]any{"id": m.id + "late-payment"}, "totalAmount": euros(3),
+		"paymentMethod": map[string]any{"@type": "BankAccountTransfer", "accountNumber": "AT611904300234573201", "owner": m.text}}))
+	w.must(201, w.do("POST", receivable.API.Base+"/creditTransferFile", map[string]any{"legalEntity": map[string]any{"id": "default"}}))
+	cases := w.do("GET", receivable.API.Base+"/agencyCase?limit=10", nil).list()
+	w.must(201, w.do("POST", receivable.API.Base+"/agencyRemittance", map[string]any{"agency": m.text, "number": m.id + "1",
+		"file": fmt.Sprintf("%s;4.00;1.00;%s", cases[0]["id"], time.Now().UTC().Format(time.DateOnly))}))
 }
 
 // bills leaves a bill that is held, and an account that a run could not bill.

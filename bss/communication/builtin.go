@@ -18,6 +18,8 @@ const (
 	lastReminder  = "lastReminder"
 	barredForDebt = "barredForDebt"
 	disconnected  = "disconnected"
+
+	collectionNotice = "collectionNotice" // of a direct debit to come
 )
 
 // fields are the values each notice brings. product is what the customer bought,
@@ -41,6 +43,8 @@ var fields = map[string][]string{
 	lastReminder:  {"customer", "bill", "amount", "due", "date"},
 	barredForDebt: {"customer", "bill", "amount", "due", "date"},
 	disconnected:  {"customer", "bill", "amount", "due", "date"},
+
+	collectionNotice: {"customer", "bill", "amount", "due", "account", "mandate", "creditor", "date"},
 }
 
 // builtin are the words used as long as the operator has no own ones: by notice
@@ -81,6 +85,10 @@ var builtin = map[string]map[string]words{
 	disconnected: {
 		"en": {"Your contract ends", "Dear {{.customer}},\n\n{{.amount}} are overdue since {{.due}}, so we end your contract.\n\nKind regards\n"},
 		"de": {"Ihr Vertrag endet", "Guten Tag {{.customer}},\n\n{{.amount}} sind seit {{.due}} überfällig; deshalb beenden wir Ihren Vertrag.\n\nMit freundlichen Grüßen\n"},
+	},
+	collectionNotice: {
+		"en": {"{{.amount}} will be collected", "Dear {{.customer}},\n\nwe will collect {{.amount}} for {{.bill}} by direct debit from your account {{.account}} on {{.due}} or soon after. Your mandate is {{.mandate}}, our creditor identifier {{.creditor}}. Please have the amount in your account.\n\nKind regards\n"},
+		"de": {"{{.amount}} werden eingezogen", "Guten Tag {{.customer}},\n\nwir ziehen {{.amount}} für {{.bill}} am {{.due}} oder bald danach per Lastschrift von Ihrem Konto {{.account}} ein. Ihr Mandat ist {{.mandate}}, unsere Gläubiger-Identifikationsnummer {{.creditor}}. Bitte sorgen Sie für Deckung.\n\nMit freundlichen Grüßen\n"},
 	},
 	allowanceUsed: {
 		"en": {"{{.percent}} % of {{.name}} used", "Dear {{.customer}},\n\nyou have used {{.percent}} % of {{.name}} of {{.product}}{{.number}}.\n\nKind regards\n"},

@@ -20,15 +20,20 @@ type Aged struct {
 
 // Ageing is what all accounts owe on a day as it is open now, largest debt first.
 func Ageing(tx *store.Tx, on civil.Date, limit int) ([]Aged, error) {
-	rows, err := tx.Query(`SELECT account, currency,
+	return ageing(tx, on, "account", "account, currency", limit)
+}
+
+// ageing is by what it is grouped.
+func ageing(tx *store.Tx, on civil.Date, account, by string, limit int) ([]Aged, error) {
+	rows, err := tx.Query(`SELECT `+account+` AS whose, currency,
 			CAST(sum(CASE WHEN open > 0 AND due >= $2 THEN open ELSE 0 END) AS BIGINT),
 			CAST(sum(CASE WHEN open > 0 AND due < $2 AND due >= $3 THEN open ELSE 0 END) AS BIGINT),
 			CAST(sum(CASE WHEN open > 0 AND due < $3 AND due >= $4 THEN open ELSE 0 END) AS BIGINT),
 			CAST(sum(CASE WHEN open > 0 AND due < $4 AND due >= $5 THEN open ELSE 0 END) AS BIGINT),
 			CAST(sum(CASE WHEN open > 0 AND due < $5 THEN open ELSE 0 END) AS BIGINT),
 			CAST(sum(CASE WHEN open < 0 THEN open ELSE 0 END) AS BIGINT)
-		FROM receivable_claim WHERE tenant = $1 AND open <> 0 GROUP BY account, currency
-		ORDER BY sum(open) DESC, account LIMIT $6`, on.String(), on.AddDays(-30).String(), on.AddDays(-60).String(), on.AddDays(-90).String(), int64(limit))
+		FROM receivable_claim WHERE tenant = $1 AND open <> 0 GROUP BY `+by+`
+		ORDER BY sum(open) DESC, whose LIMIT $6`, on.String(), on.AddDays(-30).String(), on.AddDays(-60).String(), on.AddDays(-90).String(), int64(limit))
 	return store.Collect(rows, err, func(r store.Rows) (a Aged, err error) {
 		return a, r.Scan(&a.Account, &a.Currency, &a.NotDue, &a.To30, &a.To60, &a.To90, &a.Over90, &a.Credit)
 	})

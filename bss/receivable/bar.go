@@ -43,6 +43,7 @@ func Handle(r *work.Runner, db *store.DB) {
 	r.Handle(dunJob, work.Options{Concurrency: 2, Timeout: time.Hour}, func(ctx context.Context, j *work.Job) error {
 		return dunAll(ctx, db, j)
 	})
+	handleCollecting(r, db)
 	r.Handle(oneJob, work.Options{Concurrency: 2}, func(ctx context.Context, j *work.Job) error {
 		return db.Write(ctx, j.Scope(), func(tx *store.Tx) error {
 			if err := Dun(tx, j.Key, today(tx)); err != nil {
@@ -248,7 +249,7 @@ func linesOf(tx *store.Tx, account string) ([]*subscription.Product, error) {
 // who has paid meanwhile keeps them.
 func disconnect(tx *store.Tx, account string) (waits bool, err error) {
 	overdue, err := overdueOf(tx, account, today(tx))
-	if err != nil || len(overdue) == 0 {
+	if err != nil || len(overdue.all) == 0 {
 		return false, err
 	}
 	products, err := linesOf(tx, account)

@@ -100,8 +100,16 @@ func Posted(tx *store.Tx, f fact.BillsPosted) (err error) {
 		}
 		c.insert(tx)
 		touched[c.Account] = true
+		if c.Sort == CreditNote && c.Concerns != "" {
+			if err := creditDispute(tx, c); err != nil {
+				return err
+			}
+		}
 	}
 	if err := keepDunning(tx); err != nil {
+		return err
+	}
+	if err := keepCollecting(tx); err != nil {
 		return err
 	}
 	return settleThose(tx, touched)

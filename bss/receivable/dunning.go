@@ -57,11 +57,15 @@ func Dun(tx *store.Tx, account string, on civil.Date) (err error) {
 	if err != nil {
 		return err
 	}
+	promised, err := keepArrangement(tx, account, on)
+	if err != nil {
+		return err
+	}
 	overdue, err := overdueOf(tx, account, on)
 	if err != nil {
 		return err
 	}
-	if len(overdue) == 0 {
+	if len(overdue.all) == 0 {
 		return s.relieve(tx)
 	}
 	if s.barred { // what was sold, resumed or refused since is barred as well
@@ -69,7 +73,7 @@ func Dun(tx *store.Tx, account string, on civil.Date) (err error) {
 			return err
 		}
 	}
-	if on.String() <= s.pausedTo {
+	if promised || on.String() <= s.pausedTo || len(overdue.now) == 0 {
 		return nil
 	}
 	a, err := billing.BillingAccounts.Get(tx, account)
@@ -80,12 +84,12 @@ func Dun(tx *store.Tx, account string, on civil.Date) (err error) {
 	if err != nil || s.level >= int64(len(p.Levels)) {
 		return err
 	}
-	l, sum := p.Levels[s.level], overdue.sum()
-	if !l.due(overdue[0], sum, on) || l.Action == Bar && !p.barsOn(on.Weekday(), on.String()) {
+	l, sum := p.Levels[s.level], overdue.now.sum()
+	if !l.due(overdue.now[0], sum, on) || l.Action == Bar && !p.barsOn(on.Weekday(), on.String()) {
 		return nil
 	}
 	s.level++
-	return s.enter(tx, a, l, overdue, sum, on)
+	return s.enter(tx, a, l, overdue.now, sum, on)
 }
 
 // debts are open claims that are overdue, the longest due first.
@@ -104,13 +108,42 @@ func (d debts) sum() money.Amount {
 // the five that a bank has for a return, and those on which it does not work.
 const bankAnswers = 10
 
-// overdueOf are the debts of an account that are due, not disputed, and not on their way
-// from the customer's bank.
-func overdueOf(tx *store.Tx, account string, on civil.Date) (debts, error) {
-	return collectClaims(tx.Query("SELECT "+claimColumns+` FROM receivable_claim c WHERE tenant = $1 AND account = $2 AND open > 0 AND due < $3
-		AND NOT EXISTS (SELECT 1 FROM receivable_dispute d WHERE d.tenant = c.tenant AND d.claim = c.id AND d.settled_at IS NULL)
-		AND NOT EXISTS (SELECT 1 FROM receivable_collection s WHERE s.tenant = c.tenant AND s.claim = c.id AND s.state = 'sent' AND s.due > $4) ORDER BY due, id`,
-		account, on.String(), on.AddDays(-bankAnswers).String()))
+// owing is what is overdue on an account: all of it, and what of that is to be dunned now.
+// The rest is on its way from a card, or with an agency.
+type owing struct{ all, now debts }
+
+const (
+	// disputedOf is how much of a claim c is disputed.
+	disputedOf = `coalesce((SELECT CASE WHEN d.amount = 0 OR d.amount > c.open THEN c.open ELSE d.amount END FROM receivable_dispute d
+		WHERE d.tenant = c.tenant AND d.claim = c.id AND d.settled_at IS NULL), 0)`
+	// inPlan, byCard and withAgency tell of a claim c who sees to it.
+	inPlan = `EXISTS (SELECT 1 FROM receivable_arranged_claim p JOIN receivable_arrangement a ON a.tenant = p.tenant AND a.id = p.arrangement AND a.state = 'active' AND a.sort = 'plan'
+		WHERE p.tenant = c.tenant AND p.claim = c.id)`
+	byCard = `EXISTS (SELECT 1 FROM receivable_attempt_share s JOIN receivable_attempt t ON t.tenant = s.tenant AND t.id = s.attempt AND t.ended_at IS NULL
+		WHERE s.tenant = c.tenant AND s.claim = c.id)`
+	withAgency = `EXISTS (SELECT 1 FROM receivable_agency_case g WHERE g.tenant = c.tenant AND g.claim = c.id AND g.state = 'placed')`
+)
+
+// overdueOf are the debts of an account that are due, as far as they are not disputed, not
+// in a plan, and not on their way from the customer's bank.
+func overdueOf(tx *store.Tx, account string, on civil.Date) (out owing, err error) {
+	rows, err := tx.Query(`SELECT c.id, c.sort, c.number, c.entity, c.account, c.concerns, c.currency, c.amount, c.open - `+disputedOf+`, c.on_date, c.due,
+		CASE WHEN `+byCard+" OR "+withAgency+` THEN 1 ELSE 0 END
+		FROM receivable_claim c WHERE c.tenant = $1 AND c.account = $2 AND c.open > 0 AND c.due < $3 AND NOT `+inPlan+`
+		AND NOT EXISTS (SELECT 1 FROM receivable_collection s WHERE s.tenant = c.tenant AND s.claim = c.id AND s.state = 'sent' AND s.due > $4) ORDER BY c.due, c.id`,
+		account, on.String(), on.AddDays(-bankAnswers).String())
+	_, err = store.Collect(rows, err, func(r store.Rows) (c Claim, err error) {
+		var rests int64
+		err = r.Scan(&c.ID, &c.Sort, &c.Number, &c.Entity, &c.Account, &c.Concerns, &c.Amount.Currency, &c.Amount.Minor, &c.Open, &c.On, &c.Due, &rests)
+		if c.Open > 0 {
+			out.all = append(out.all, c)
+		}
+		if c.Open > 0 && rests == 0 {
+			out.now = append(out.now, c)
+		}
+		return c, err
+	})
+	return out, err
 }
 
 // due tells whether the level is to be entered.
@@ -184,6 +217,9 @@ func (s *standing) relieve(tx *store.Tx) error {
 // paid looks whether an account that pays is out of its ladder now: its products are
 // unbarred at once, not the next morning.
 func paid(tx *store.Tx, account string) error {
+	if _, err := keepArrangement(tx, account, today(tx)); err != nil {
+		return err
+	}
 	var level, barred int64
 	err := tx.Row("SELECT level, barred FROM receivable_dunning WHERE tenant = $1 AND account = $2", account).Scan(&level, &barred)
 	if err == store.ErrNotFound || err == nil && level == 0 && barred == 0 {
@@ -193,7 +229,7 @@ func paid(tx *store.Tx, account string) error {
 		return err
 	}
 	overdue, err := overdueOf(tx, account, today(tx))
-	if err != nil || len(overdue) > 0 {
+	if err != nil || len(overdue.all) > 0 {
 		return err
 	}
 	s, err := stand(tx, account)
@@ -214,33 +250,4 @@ func Pause(tx *store.Tx, account, reason string, to civil.Date) error {
 	}
 	tx.QueueOne("UPDATE receivable_dunning SET paused_to = $3, pause_reason = $4 WHERE tenant = $1 AND account = $2", account, to.String(), reason)
 	return nil
-}
-
-// Dispute takes a claim out of dunning until the dispute is settled.
-func Dispute(tx *store.Tx, claim, reason string) error {
-	c, err := lockClaim(tx, claim)
-	if err != nil {
-		return err
-	}
-	if reason == "" || c.Open <= 0 {
-		return fault.BadInput("invalidDispute", "A dispute has a reason, and is about a bill that is open")
-	}
-	n, err := tx.Exec(`INSERT INTO receivable_dispute (tenant, claim, reason, actor, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
-		claim, reason, tx.Actor(), store.Micros(tx.Now()))
-	if err == nil && n == 0 {
-		err = fault.Clash("disputed", "%s %q is or was disputed before", c.Sort, c.Number)
-	}
-	if err != nil {
-		return err
-	}
-	return paid(tx, c.Account)
-}
-
-// SettleDispute ends a dispute: the claim is dunned again from where its account stands.
-func SettleDispute(tx *store.Tx, claim string) error {
-	n, err := tx.Exec("UPDATE receivable_dispute SET settled_at = $3 WHERE tenant = $1 AND claim = $2 AND settled_at IS NULL", claim, store.Micros(tx.Now()))
-	if err == nil && n == 0 {
-		err = fault.Missing("dispute of claim", claim)
-	}
-	return err
 }

@@ -34,6 +34,11 @@ type Method struct {
 	Description  string `json:"description,omitzero"`
 	ReferredType string `json:"@referredType,omitzero"`
 	Type         string `json:"@type,omitzero"`
+	// Of a BankAccountTransfer that gives money back: the IBAN, shown masked; none: the
+	// account that it came from.
+	AccountNumber string `json:"accountNumber,omitzero"`
+	BIC           string `json:"BIC,omitzero"`
+	Owner         string `json:"owner,omitzero"`
 	tmf.Extension
 }
 
@@ -47,8 +52,10 @@ type PaymentItem struct {
 	tmf.Extension
 }
 
-// PaymentResource is money that came in (TMF676). It pays the bills that its items
-// name, and what is left of it what else the account owes, by the order of Settle.
+// PaymentResource is money that came in, or that a card is charged (TMF676). It pays the
+// bills that its items name, and what is left of it what else the account owes, by the
+// order of Settle. By a stored card it is pending until the gateway has said how it ended:
+// done, declined or cancelled; requiresAction while the customer confirms it.
 type PaymentResource struct {
 	tmf.Entity
 	Name              string            `json:"name,omitzero"`
@@ -58,6 +65,9 @@ type PaymentResource struct {
 	PaymentDate       time.Time         `json:"paymentDate,omitzero"`
 	Status            string            `json:"status,omitzero"`
 	StatusDate        time.Time         `json:"statusDate,omitzero"`
+	StatusReason      string            `json:"statusReason,omitzero"` // what to tell the customer
+	ReturnURL         string            `json:"returnUrl,omitzero"`    // the customer is at the screen, and comes back there
+	RedirectURL       string            `json:"redirectUrl,omitzero"`  // where he confirms the payment (status requiresAction)
 	Account           *Ref              `json:"account,omitzero" tmf:"required"`
 	Amount            *tmf.Money        `json:"amount,omitzero"`
 	TaxAmount         *tmf.Money        `json:"taxAmount,omitzero"`
@@ -78,6 +88,7 @@ type RefundResource struct {
 	RefundDate        time.Time         `json:"refundDate,omitzero"`
 	Status            string            `json:"status,omitzero"`
 	StatusDate        time.Time         `json:"statusDate,omitzero"`
+	StatusReason      string            `json:"statusReason,omitzero"`
 	Account           *Ref              `json:"account,omitzero" tmf:"required"`
 	Amount            *tmf.Money        `json:"amount,omitzero"`
 	TaxAmount         *tmf.Money        `json:"taxAmount,omitzero"`
@@ -99,7 +110,7 @@ var (
 func init() { Payments.OnPost, Refunds.OnPost = postPayment, postRefund }
 
 // ways says by which @type of payment method (TMF670) money comes in that a clerk or a cash
-// desk books. Cards are charged by the gateway, vouchers and wallets are redeemed in
+// desk books. Cards are charged by the gateway (cardpay.go), vouchers and wallets are redeemed in
 // charging: their money is not booked by hand.
 var ways = map[string]string{"cash": Cash, "check": Cash, "bankaccounttransfer": Transfer, "bankaccountdebit": DirectDebit}
 
@@ -139,6 +150,14 @@ func postPayment(tx *store.Tx, p *PaymentResource) error {
 	if err != nil {
 		return err
 	}
+	m, stored, err := methodOf(tx, p.PaymentMethod)
+	if err != nil {
+		return err
+	}
+	if stored {
+		return payByCard(tx, p, m, a)
+	}
+	p.RedirectURL, p.StatusReason = "", ""
 	in := Payment{Account: a.ID, External: p.CorrelatorID, Received: today(tx)}
 	if in.Way, err = wayOf(p.PaymentMethod); err != nil {
 		return err
@@ -264,10 +283,16 @@ func postRefund(tx *store.Tx, r *RefundResource) error {
 			return fault.Clash("alreadyRefunded", "The refund with correlatorId %q was given before, as refund %q", r.CorrelatorID, before[0].ID)
 		}
 	}
-	r.Status, r.StatusDate = "done", tx.Now()
-	if r.RefundDate.IsZero() {
+	if r.StatusReason = ""; r.RefundDate.IsZero() {
 		r.RefundDate = tx.Now()
 	}
+	if byTransfer(r.PaymentMethod) {
+		return refundByTransfer(tx, r, p, amount, a)
+	}
+	if p.Way == Card {
+		return refundByCard(tx, r, p, amount)
+	}
+	r.Status, r.StatusDate = "done", tx.Now()
 	if err := Refunds.Create(tx, r); err != nil {
 		return err
 	}

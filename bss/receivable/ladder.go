@@ -51,7 +51,8 @@ func init() { Policies.Check = checkPolicy }
 
 // Kinds are the room's resources.
 func Kinds() []tmf.Mounted {
-	return append([]tmf.Mounted{&Payments, &Refunds, &Policies}, bankKinds()...)
+	return append([]tmf.Mounted{&Payments, &Refunds, &PaymentMethods, &Policies, &Standings, &Decisions, &Plans, &Promises, &Disputes, &WriteOffs, &Recoveries,
+		&AgencyFiles, &AgencyCases, &AgencyRemittances}, bankKinds()...)
 }
 
 // usual is the ladder of an operator who has set none: two reminders, then the bar.

@@ -147,7 +147,13 @@ func Return(tx *store.Tx, payment, reason string, fee money.Amount) (err error) 
 	if p.recovered > 0 {
 		return fault.Clash("usedForWriteOff", "The payment %q paid what was written off; undo that first", payment)
 	}
-	paid, err := allocationsOf(tx, payment)
+	return p.takenBack(tx, p.Amount.Minor, "return", reason, fee)
+}
+
+// takenBack undoes what the payment pays and books that so much of it left again. name
+// is once for the payment.
+func (p *Payment) takenBack(tx *store.Tx, amount int64, name, reason string, fee money.Amount) error {
+	paid, err := allocationsOf(tx, p.ID)
 	if err != nil {
 		return err
 	}
@@ -155,12 +161,13 @@ func Return(tx *store.Tx, payment, reason string, fee money.Amount) (err error) 
 		if err := Release(tx, a.Number); err != nil {
 			return err
 		}
+		p.Open += a.Amount
 	}
-	if err := p.back(tx, p.Amount.Minor, "return", "Returned: "+reason); err != nil {
+	if err := p.back(tx, amount, name, "Returned: "+reason); err != nil {
 		return err
 	}
 	if fee.Minor != 0 {
-		err := Charge(tx, Claim{ID: "return/" + payment, Sort: Fee, Number: "Return fee", Entity: p.Entity, Account: p.Account, Concerns: payment,
+		err := Charge(tx, Claim{ID: name + "/" + p.ID, Sort: Fee, Number: "Return fee", Entity: p.Entity, Account: p.Account, Concerns: p.ID,
 			Amount: fee, On: today(tx), Due: today(tx)})
 		if err != nil {
 			return err
@@ -189,6 +196,15 @@ func (p *Payment) back(tx *store.Tx, amount int64, name, why string) error {
 	tx.QueueOne("UPDATE receivable_payment SET open = open - $3, returned = returned + $3 WHERE tenant = $1 AND id = $2", p.ID, amount)
 	return ledger.Post(tx, ledger.Transaction{Name: fmt.Sprintf("payment/%s/%s", p.ID, name), Entity: p.Entity, Currency: p.Amount.Currency, Date: today(tx), What: why,
 		Entries: []ledger.Entry{{Account: ledger.Unapplied, Party: p.Account, Amount: amount}, {Account: p.Through, Amount: -amount}}})
+}
+
+// unback puts back what was booked as left and did not leave: it pays what is owed.
+func (p *Payment) unback(tx *store.Tx, amount int64, name, why string) error {
+	tx.QueueOne("UPDATE receivable_payment SET open = open + $3, returned = returned - $3 WHERE tenant = $1 AND id = $2", p.ID, amount)
+	if err := ledger.Reverse(tx, fmt.Sprintf("payment/%s/%s", p.ID, name), today(tx), why); err != nil {
+		return err
+	}
+	return Settle(tx, p.Account)
 }
 
 // Charge makes a fee or interest a claim, and books it. id names it: once.

@@ -20,9 +20,9 @@ import (
 	"tandem/edge/sepa"
 	"tandem/edge/sepa/sepatest"
 	"tandem/kit/civil"
+	"tandem/kit/money"
 	"tandem/kit/outbox"
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
 	"tandem/kit/tmf/tmftest"
 	"tandem/kit/work"
@@ -58,21 +58,26 @@ func desks(t *testing.T, f func(d *desk)) {
 func openDesk(t *testing.T, engine store.Dialect) *desk {
 	now := &atomic.Int64{}
 	now.Store(time.Date(2026, 3, 9, 8, 0, 0, 0, time.UTC).Unix()) // a Monday
-	c := storetest.Config(t, engine)
+	c := tmftest.Config(t, engine, deskSchemas, deskKinds)
 	c.Clock = func() time.Time { return time.Unix(now.Load(), 0).UTC() }
-	db := storetest.OpenConfig(t, c, deskSchemas...)
-	if err := tmf.Migrate(t.Context(), db, deskKinds); err != nil {
-		t.Fatal(err)
-	}
+	db := tmftest.Open(t, c, deskSchemas, deskKinds)
 	d := &desk{&books{t, db}, tmftest.Serve(t, db, deskKinds), sepatest.New(ourAccount, 12345), now, 12345}
+	d.entity()
+	return d
+}
+
+// entity is the legal entity that is owed.
+func (d *desk) entity() {
+	d.Helper()
 	d.must(func(tx *store.Tx) error {
 		e := &billing.LegalEntity{Name: "Acme Telecom", IBAN: ourAccount, CreditorID: "DE98ZZZ09999999999", Address: &billing.PostalAddress{Country: "DE"}}
 		e.ID, e.IsDefault = "acme", new(bool)
 		*e.IsDefault = true
 		return billing.LegalEntities.Create(tx, e)
 	})
-	return d
 }
+
+func euros(cents int64) money.Amount { return money.Amount{Minor: cents, Currency: money.EUR} }
 
 // account opens a billing account, and its mandate if there is an IBAN.
 func (d *desk) account(id, name, iban string) {

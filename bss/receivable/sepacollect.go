@@ -24,7 +24,7 @@ type DirectDebitFile struct {
 	Created     time.Time  `json:"created,omitzero"`
 	Count       int64      `json:"count,omitzero"`
 	Sum         *tmf.Money `json:"sum,omitzero"`
-	Status      string     `json:"status,omitzero"` // made; then what the bank says: accepted, partly, rejected
+	Status      string     `json:"status,omitzero"` // made; then what the bank says: accepted, partly, rejected; or withdrawn
 	StatusText  string     `json:"statusReason,omitzero"`
 	Skipped     []Skipped  `json:"skipped,omitzero"` // what the bank would refuse: at most maxSkipped
 	More        *bool      `json:"more,omitzero"`    // the file is full: post another
@@ -38,13 +38,14 @@ type Skipped struct {
 }
 
 // DirectDebitFiles of the tenant.
-var DirectDebitFiles = tmf.Kind[DirectDebitFile, *DirectDebitFile]{API: &API, Name: "directDebitFile", Table: "receivable_debit_file", Verbs: tmf.Post,
-	Index: []string{"legalEntity.id", "status"}, StateAttr: "status"}
+var DirectDebitFiles = tmf.Kind[DirectDebitFile, *DirectDebitFile]{API: &API, Name: "directDebitFile", Table: "receivable_debit_file", Verbs: tmf.Post | tmf.Patch,
+	Frozen: []string{"legalEntity", "created", "count", "sum", "skipped", "more"},
+	Index:  []string{"legalEntity.id", "status"}, StateAttr: "status"}
 
-func init() { DirectDebitFiles.OnPost = postDebitFile }
+func init() { DirectDebitFiles.OnPost, DirectDebitFiles.OnPatch = postDebitFile, withdrawFile }
 
 const (
-	collectAhead = 5      // days before it is due that a claim is given to the bank
+	collectAhead = 5      // days before it is due that a claim is given to the bank, if tandem:collect does not say
 	maxInFile    = 10_000 // collections of one file: it is made in one transaction
 	maxSkipped   = 100
 	maxAttempts  = 3 // collections of one claim, before a person decides
@@ -87,6 +88,7 @@ type run struct {
 	profile sepa.Profile
 	now     time.Time
 	today   civil.Date
+	terms   collecting
 	file    *DirectDebitFile
 	out     sepa.Debits
 	from    []candidate // of out.Collections
@@ -103,6 +105,9 @@ func makeFile(tx *store.Tx, f *DirectDebitFile, now time.Time) error {
 	}
 	r := &run{tx: tx, now: now, file: f, begun: map[string]bool{}}
 	if err := r.creditor(e); err != nil {
+		return err
+	}
+	if r.terms, err = collectingOf(e); err != nil {
 		return err
 	}
 	r.today = civil.DateOf(now, r.profile.Zone)
@@ -163,13 +168,19 @@ type candidate struct {
 }
 
 func (r *run) candidates(entity string) ([]candidate, error) {
-	rows, err := r.tx.Query(`SELECT c.id, c.number, c.account, d.mandate, d.iban, d.former, c.open, c.due, d.last_use,
+	notice := "LEFT JOIN"
+	if *r.terms.NoticeDays > 0 { // nobody is collected from who was not told
+		notice = "JOIN"
+	}
+	rows, err := r.tx.Query(`SELECT c.id, c.number, c.account, d.mandate, d.iban, d.former, c.open, CASE WHEN n.collect_on > c.due THEN n.collect_on ELSE c.due END, d.last_use,
 			CASE WHEN d.used = 1 OR EXISTS (SELECT 1 FROM receivable_collection s WHERE s.tenant = d.tenant AND s.mandate = d.mandate AND s.state = 'sent') THEN 1 ELSE 0 END
 		FROM receivable_claim c JOIN receivable_debtor d ON d.tenant = c.tenant AND d.account = c.account AND d.active = 1
-		WHERE c.tenant = $1 AND c.open > 0 AND c.due <= $3 AND c.entity = $2 AND c.currency = 'EUR'
+		`+notice+` receivable_prenotice n ON n.tenant = c.tenant AND n.claim = c.id
+		WHERE c.tenant = $1 AND c.open > 0 AND c.due <= $3 AND (n.collect_on IS NULL OR n.collect_on <= $3) AND c.entity = $2 AND c.currency = 'EUR'
 		AND NOT EXISTS (SELECT 1 FROM receivable_collection s WHERE s.tenant = c.tenant AND s.claim = c.id AND (s.state = 'sent' OR s.hold = 1))
 		AND NOT EXISTS (SELECT 1 FROM receivable_dispute q WHERE q.tenant = c.tenant AND q.claim = c.id AND q.settled_at IS NULL)
-		ORDER BY c.due, c.id LIMIT $4`, entity, r.today.AddDays(collectAhead).String(), int64(r.most()+1))
+		AND NOT `+inPlan+" AND NOT "+byCard+" AND NOT "+withAgency+`
+		ORDER BY c.due, c.id LIMIT $4`, entity, r.today.AddDays(*r.terms.DaysBefore).String(), int64(r.most()+1))
 	found, err := store.Collect(rows, err, func(s store.Rows) (c candidate, err error) {
 		var used int64
 		err = s.Scan(&c.claim, &c.number, &c.account, &c.mandate, &c.iban, &c.former, &c.open, &c.due, &c.lastUse, &used)
@@ -319,7 +330,7 @@ func (c *collection) settled(tx *store.Tx, through string, on civil.Date) (err e
 		return err
 	}
 	c.state = "paid"
-	tx.QueueOne("UPDATE receivable_collection SET state = 'paid', payment = $3 WHERE tenant = $1 AND id = $2 AND state = 'sent'", c.id, c.payment)
+	tx.QueueOne("UPDATE receivable_collection SET state = 'paid', payment = $3 WHERE tenant = $1 AND id = $2 AND state IN ('sent', 'rejected')", c.id, c.payment)
 	tx.QueueOne(`UPDATE receivable_debtor SET used = 1, last_use = CASE WHEN last_use < $3 THEN $3 ELSE last_use END,
 		former = CASE WHEN iban = $4 THEN '' ELSE former END WHERE tenant = $1 AND mandate = $2`, c.mandate, on.String(), c.iban)
 	if c.sequence == sepa.OneOff.String() || c.sequence == sepa.Final.String() {

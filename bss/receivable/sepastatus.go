@@ -11,16 +11,24 @@ import (
 )
 
 // TakeStatus takes what the bank says about a file of ours (pain.002) and says which
-// file that is. Collections that it rejects are over, with the action of their reason;
-// the others go on. The same answer taken again changes nothing.
+// file that is. Collections that it rejects are over, with the action of their reason, and
+// transfers that it rejects are put back; the others go on. The same answer taken again
+// changes nothing.
 func TakeStatus(tx *store.Tx, answer []byte) (file string, rejected int, err error) {
-	defer fault.Wrap(&err, "receivable.TakeStatus")
 	r, err := sepa.ReadStatus(bytes.NewReader(answer), sepa.Limits{})
 	if err != nil {
 		return "", 0, err
 	}
+	return takeStatus(tx, r)
+}
+
+func takeStatus(tx *store.Tx, r sepa.StatusReport) (file string, rejected int, err error) {
+	defer fault.Wrap(&err, "receivable.TakeStatus")
 	f, err := DirectDebitFiles.Lock(tx, r.Original)
 	if fault.Is(err, fault.NotFound) {
+		if rejected, err = takeTransferStatus(tx, r); !fault.Is(err, fault.NotFound) {
+			return r.Original, rejected, err
+		}
 		return "", 0, fault.BadInput("unknownFile", "The bank's answer %s is about the file %q, which was not made here", r.ID, r.Original)
 	}
 	if err != nil {
@@ -32,6 +40,9 @@ func TakeStatus(tx *store.Tx, answer []byte) (file string, rejected int, err err
 	}
 	if err := r.About(sepa.Sent{ID: f.ID, Count: int(f.Count), Sum: sum}); err != nil {
 		return "", 0, err
+	}
+	if f.Status == fileWithdrawn && !r.Status.Bad() {
+		notWithdrawn(tx, f.ID)
 	}
 	if rejected, err = reject(tx, r); err != nil {
 		return "", 0, err
@@ -101,16 +112,23 @@ func answered(tx *store.Tx, f *DirectDebitFile, r sepa.StatusReport) error {
 	if err != nil {
 		return err
 	}
+	n.Status, n.StatusText = statusOf(n.Status, r)
+	return DirectDebitFiles.Save(tx, f, n)
+}
+
+// statusOf is what a file is after the bank's answer, and why.
+func statusOf(was string, r sepa.StatusReport) (status, text string) {
+	status = was
 	switch {
 	case r.Status.Bad():
-		n.Status = "rejected"
+		status = "rejected"
 	case r.Status == sepa.Partly:
-		n.Status = "partly"
+		status = "partly"
 	case r.Status != "" && r.Status != sepa.Received && r.Status != sepa.Pending:
-		n.Status = "accepted"
+		status = "accepted"
 	}
 	if code := codeOf(r.Reasons); code != "" {
-		n.StatusText = strings.TrimSpace(code + " " + sepa.ReasonOf(code).Text)
+		text = strings.TrimSpace(code + " " + sepa.ReasonOf(code).Text)
 	}
-	return DirectDebitFiles.Save(tx, f, n)
+	return status, text
 }

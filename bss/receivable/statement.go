@@ -49,11 +49,15 @@ type Taken struct {
 //
 // Errors: those of reading; unknownBankAccount, statementGap, statementChanged.
 func TakeStatement(tx *store.Tx, file []byte) (out Taken, err error) {
-	defer fault.Wrap(&err, "receivable.TakeStatement")
 	f, err := sepa.ReadStatements(bytes.NewReader(file), sepa.Limits{})
 	if err != nil {
 		return out, err
 	}
+	return takeStatements(tx, f)
+}
+
+func takeStatements(tx *store.Tx, f sepa.StatementFile) (out Taken, err error) {
+	defer fault.Wrap(&err, "receivable.TakeStatement")
 	for i := range f.Statements {
 		t := &taking{tx: tx, s: &f.Statements[i], out: &out}
 		if err := t.whose(); err != nil {
@@ -79,6 +83,8 @@ type taking struct {
 	entity  string
 	through string // account of the ledger
 	ours    map[string]*collection
+	// sentBack are the refunds that the statement names.
+	sentBack map[string]*transfer
 }
 
 // whose finds the legal entity that has the account.
@@ -180,7 +186,7 @@ func (t *taking) recall() error {
 			}
 		}
 	}
-	return nil
+	return t.recallTransfers(ids)
 }
 
 // entry is a payment of a statement as it is kept.
@@ -195,12 +201,18 @@ func (t *taking) detail(e sepa.Entry, d sepa.Detail) (err error) {
 		return err
 	}
 	k := entry{id: tmf.NewID()}
-	c := t.ours[d.EndToEnd]
+	c, x := t.ours[d.EndToEnd], t.sentBack[d.EndToEnd]
 	switch {
-	case c != nil && c.state == "sent" && principal.Minor == c.amount && d.Return == nil:
+	case c != nil && c.due() && principal.Minor == c.amount && d.Return == nil:
 		err = t.settle(&k, e, c, d)
 	case c != nil && c.state == "paid" && principal.Minor == -c.amount:
 		err = t.back(&k, e, c, d)
+	case x != nil && x.state == "sent" && principal.Minor == -x.amount && d.Return == nil:
+		err = t.carried(&k, e, d, x)
+	case x != nil && x.state == "paid" && principal.Minor == x.amount:
+		err = t.cameBack(&k, e, d, x)
+	case c == nil && d.Batch != "" && d.EndToEnd == "" && principal.Sign() < 0:
+		err = t.carriedBatch(&k, e, d, principal)
 	case c == nil && d.Batch != "" && d.EndToEnd == "" && principal.Sign() > 0:
 		err = t.batch(&k, e, d, principal)
 	default:
@@ -307,7 +319,7 @@ func (t *taking) back(k *entry, e sepa.Entry, c *collection, d sepa.Detail) erro
 // nobody knows which.
 func (t *taking) batch(k *entry, e sepa.Entry, d sepa.Detail, principal money.Amount) error {
 	all, err := collections(t.tx.Query("SELECT "+collectionColumns+` FROM receivable_collection WHERE tenant = $1 AND entity = $2 AND batch = $3
-		AND file = $4 AND state = 'sent' ORDER BY id`+t.tx.Dialect().ForUpdate(), t.entity, d.Batch, cmp.Or(d.Message, e.Message)))
+		AND file = $4 AND (state = 'sent' OR state = 'rejected' AND reason = 'WITHDRAWN') ORDER BY id`+t.tx.Dialect().ForUpdate(), t.entity, d.Batch, cmp.Or(d.Message, e.Message)))
 	if err != nil {
 		return err
 	}
@@ -329,6 +341,50 @@ func (t *taking) batch(k *entry, e sepa.Entry, d sepa.Detail, principal money.Am
 	}
 	k.state, k.how = entrySettled, "Direct debits of "+d.Batch
 	return t.charge(d.Charges, "Charges of direct debits "+d.Batch)
+}
+
+// carried books a refund that our bank has carried out.
+func (t *taking) carried(k *entry, e sepa.Entry, d sepa.Detail, x *transfer) error {
+	if err := x.done(t.tx, t.through); err != nil {
+		return err
+	}
+	k.state, k.how, k.account, k.payment = entrySettled, "Refund "+x.refund, x.account, x.payment
+	return t.charge(d.Charges, "Charges of refund "+x.refund)
+}
+
+// cameBack books a refund that the customer's bank did not take.
+func (t *taking) cameBack(k *entry, e sepa.Entry, d sepa.Detail, x *transfer) error {
+	code := ""
+	if d.Return != nil {
+		code = d.Return.Code
+	}
+	if err := x.back(t.tx, t.through, code); err != nil {
+		return err
+	}
+	k.state, k.how, k.account, k.payment = entryReturned, "Refund "+x.refund, x.account, x.payment
+	return t.charge(d.Charges, "Charges of the return of refund "+x.refund)
+}
+
+// carriedBatch books all refunds of a file that the bank shows as one sum.
+func (t *taking) carriedBatch(k *entry, e sepa.Entry, d sepa.Detail, principal money.Amount) error {
+	all, err := t.transfersIn(cmp.Or(d.Message, e.Message), principal)
+	if err != nil || len(all) == 0 {
+		if err == nil {
+			err = t.other(k, e, d, principal)
+		}
+		return err
+	}
+	for i := range all {
+		x := &all[i]
+		if known := t.sentBack[x.id]; known != nil { // the statement may have its return as well
+			x = known
+		}
+		if err := x.done(t.tx, t.through); err != nil {
+			return err
+		}
+	}
+	k.state, k.how = entrySettled, "Refunds of "+d.Batch
+	return t.charge(d.Charges, "Charges of refunds "+d.Batch)
 }
 
 // other books what is no collection of ours: on the account that it is recognised to be

@@ -2,6 +2,7 @@ package receivable
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 
 	"tandem/bss/billing"
@@ -92,12 +93,12 @@ var DirectDebits = tmf.Kind[DirectDebitResource, *DirectDebitResource]{API: &API
 	}}
 
 func init() {
-	BankStatements.OnPost, BankEntries.OnPatch, DirectDebits.OnPatch = postBankFile, patchEntry, patchDirectDebit
+	BankStatements.Act, BankEntries.OnPatch, DirectDebits.OnPatch = postBankFile, patchEntry, patchDirectDebit
 }
 
 // bankKinds are the resources of what goes to banks and comes from them.
 func bankKinds() []tmf.Mounted {
-	return []tmf.Mounted{&Mandates, &DirectDebitFiles, &DirectDebits, &BankStatements, &BankEntries}
+	return []tmf.Mounted{&Mandates, &DirectDebitFiles, &DirectDebits, &TransferFiles, &BankStatements, &BankEntries}
 }
 
 // refTo is nothing if there is no id.
@@ -153,33 +154,67 @@ func scanDirectDebit(r store.Rows) (*DirectDebitResource, error) {
 	return d, err
 }
 
-// postBankFile takes a file by what it is.
-func postBankFile(tx *store.Tx, b *BankStatement) error {
-	if b.File == "" {
-		return fault.BadInput("fileMissing", "file is the text of the bank's file: camt.053, camt.054 or pain.002")
-	}
-	return TakeBankFile(tx, b, []byte(b.File))
+// BankFile is a file of a bank that was read: what it is, and that it is whole.
+type BankFile struct {
+	status     *sepa.StatusReport
+	statements sepa.StatementFile
 }
 
-// TakeBankFile takes a file of a bank, whichever it is, and keeps what it brought as b.
-func TakeBankFile(tx *store.Tx, b *BankStatement, file []byte) error {
+// ReadBankFile reads a file of a bank: account statements (camt.053), a notice (camt.054)
+// or an answer (pain.002). It needs no store: large files are read before a transaction.
+func ReadBankFile(file []byte) (*BankFile, error) {
+	if bytes.Contains(file[:min(len(file), 4096)], []byte("pain.002")) {
+		r, err := sepa.ReadStatus(bytes.NewReader(file), sepa.Limits{})
+		return &BankFile{status: &r}, err
+	}
+	s, err := sepa.ReadStatements(bytes.NewReader(file), sepa.Limits{})
+	return &BankFile{statements: s}, err
+}
+
+// Take does what the file says, all of it or nothing, and keeps what it brought as b.
+func (f *BankFile) Take(tx *store.Tx, b *BankStatement) error {
 	*b = BankStatement{Entity: tmf.Entity{ID: b.ID}}
 	count := func(n int) *int64 { v := int64(n); return &v }
-	if bytes.Contains(file[:min(len(file), 4096)], []byte("pain.002")) {
-		about, rejected, err := TakeStatus(tx, file)
+	if f.status != nil {
+		about, rejected, err := takeStatus(tx, *f.status)
 		if err != nil {
 			return err
 		}
 		b.Answers, b.Rejected = about, count(rejected)
 		return BankStatements.Create(tx, b)
 	}
-	t, err := TakeStatement(tx, file)
+	t, err := takeStatements(tx, f.statements)
 	if err != nil {
 		return err
 	}
 	b.Statements = t.Statements
 	b.Known, b.Settled, b.Returned, b.Matched, b.Open = count(t.Known), count(t.Settled), count(t.Returned), count(t.Matched), count(t.Open)
 	return BankStatements.Create(tx, b)
+}
+
+// TakeBankFile takes a file of a bank, whichever it is, and keeps what it brought as b.
+func TakeBankFile(tx *store.Tx, b *BankStatement, file []byte) error {
+	f, err := ReadBankFile(file)
+	if err != nil {
+		return err
+	}
+	return f.Take(tx, b)
+}
+
+// postBankFile takes the file of a request: it is read before the transaction begins.
+func postBankFile(ctx context.Context, db *store.DB, s store.Scope, b *BankStatement) error {
+	if b.File == "" {
+		return fault.BadInput("fileMissing", "file is the text of the bank's file: camt.053, camt.054 or pain.002")
+	}
+	f, err := ReadBankFile([]byte(b.File))
+	if err != nil {
+		return err
+	}
+	id := b.ID
+	return db.Write(ctx, s, func(tx *store.Tx) error {
+		b.ID = id
+		return f.Take(tx, b)
+	})
 }
 
 // patchEntry is a person who says what an open entry is.

@@ -21,11 +21,14 @@ type recognised struct {
 }
 
 // recognise finds whose transfer it is, the surest sign first: the numbers of bills in
-// its reference or text; the account it comes from, if that paid before and the amount
-// is what is open; the amount with the name.
+// its reference or text; the number of the account; the account at a bank it comes from, if
+// that paid before and the amount is what is open; the amount with the name.
 func (t *taking) recognise(d sepa.Detail, amount money.Amount) (recognised, error) {
-	found, err := t.byNumber(d)
+	found, err := t.byNumber(d, amount)
 	if err != nil || found.account != "" || found.how != "" {
+		return found, err
+	}
+	if found, err = t.byAccount(d); err != nil || found.account != "" {
 		return found, err
 	}
 	if found, err = t.byPayer(d, amount); err != nil || found.account != "" {
@@ -36,12 +39,13 @@ func (t *taking) recognise(d sepa.Detail, amount money.Amount) (recognised, erro
 
 const (
 	maxNumbers   = 100 // words of a text that are tried as numbers of bills
-	shortNumber  = 4   // characters
+	shortNumber  = 4   // characters that a number has at least
+	tellingOnes  = 8   // characters from which on nobody writes a number by chance
 	compactClaim = "upper(replace(replace(replace(replace(number, '-', ''), '/', ''), '.', ''), '_', ''))"
 )
 
 // byNumber looks for claims that the payer names.
-func (t *taking) byNumber(d sepa.Detail) (found recognised, err error) {
+func (t *taking) byNumber(d sepa.Detail, amount money.Amount) (found recognised, err error) {
 	numbers := numbersIn(d)
 	if len(numbers) == 0 {
 		return found, nil
@@ -50,6 +54,9 @@ func (t *taking) byNumber(d sepa.Detail) (found recognised, err error) {
 	n := len(args) - 2
 	claims, err := collectClaims(t.tx.Query("SELECT "+claimColumns+" FROM receivable_claim WHERE tenant = $1 AND "+compactClaim+" IN ("+store.In(2, n)+
 		fmt.Sprintf(") AND entity = $%d AND currency = $%d ORDER BY due, id", n+2, n+3), args...))
+	if err == nil {
+		claims, err = t.meant(claims, d, amount)
+	}
 	if err != nil || len(claims) == 0 {
 		return found, err
 	}
@@ -69,6 +76,78 @@ func (t *taking) byNumber(d sepa.Detail) (found recognised, err error) {
 	return found, nil
 }
 
+// meant leaves out claims whose short number stands in a free text by chance: a house
+// number, a year. Such a one needs a second sign, that the amount is what is open of it or
+// that the payer is known by its account. A reference says what it says.
+func (t *taking) meant(claims []Claim, d sepa.Detail, amount money.Amount) (out []Claim, err error) {
+	said := referencesIn(d)
+	for _, c := range claims {
+		sure := len(compact(c.Number)) >= tellingOnes || slices.Contains(said, compact(c.Number)) || c.Open == amount.Minor
+		if !sure {
+			if sure, err = t.knownPayer(c.Account, d.Payer); err != nil {
+				return nil, err
+			}
+		}
+		if sure {
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+// knownPayer tells whether the account was paid from the same account at a bank before,
+// has a mandate for it, or has a name like the payer's.
+func (t *taking) knownPayer(account string, payer sepa.Account) (bool, error) {
+	var n int64
+	err := t.tx.Row(`SELECT (SELECT count(*) FROM receivable_bank_entry WHERE tenant = $1 AND payer_iban = $2 AND payer_iban <> '' AND account = $3 AND state IN ('matched', 'assigned'))
+		+ (SELECT count(*) FROM receivable_debtor WHERE tenant = $1 AND iban = $2 AND account = $3)`, payer.IBAN, account).Scan(&n)
+	if err != nil || n > 0 {
+		return n > 0, err
+	}
+	like, err := t.alike(account, payer.Name)
+	return like >= likeEnough, err
+}
+
+// byAccount takes the account whose own number the payer names, as its id or as a creditor
+// reference of it (ISO 11649).
+func (t *taking) byAccount(d sepa.Detail) (found recognised, err error) {
+	var words []string
+	for _, w := range append(referencesIn(d), wordsOf(d.Text)...) {
+		if len(w) >= tellingOnes && len(w) <= 64 && len(words) < maxNumbers && !slices.Contains(words, w) {
+			words = append(words, w)
+		}
+	}
+	if len(words) == 0 {
+		return found, nil
+	}
+	args := append(store.Padded(words), t.entity)
+	rows, err := t.tx.Query("SELECT DISTINCT account FROM receivable_claim WHERE tenant = $1 AND account IN ("+store.In(2, len(args)-1)+
+		fmt.Sprintf(") AND entity = $%d ORDER BY account LIMIT 2", len(args)+1), args...)
+	accounts, err := store.Collect(rows, err, store.Text)
+	if err != nil || len(accounts) != 1 {
+		return found, err
+	}
+	return recognised{account: accounts[0], how: "It names the account " + accounts[0]}, nil
+}
+
+// referencesIn are what the payer gave as a reference, not as a text.
+func referencesIn(d sepa.Detail) (out []string) {
+	for _, text := range append([]string{d.Ref}, d.Invoices...) {
+		if text = compact(text); text == "" {
+			continue
+		}
+		out = append(out, text)
+		if _, err := sepa.ParseReference(text); err == nil {
+			out = append(out, text[4:]) // behind RF and its check digits
+		}
+	}
+	return out
+}
+
+func wordsOf(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",;:+()", r) })
+}
+
 // numbersIn are the words of a payment that may be numbers of bills, and each with the
 // next one, since banks break texts anywhere.
 func numbersIn(d sepa.Detail) []string {
@@ -78,14 +157,10 @@ func numbersIn(d sepa.Detail) []string {
 			out = append(out, text)
 		}
 	}
-	for _, text := range append([]string{d.Ref}, d.Invoices...) {
-		text = compact(text)
+	for _, text := range referencesIn(d) {
 		add(text)
-		if r, err := sepa.ParseReference(text); err == nil {
-			add(r[4:]) // behind RF and its check digits
-		}
 	}
-	words := strings.FieldsFunc(d.Text, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",;:+()", r) })
+	words := wordsOf(d.Text)
 	for i, w := range words {
 		add(compact(w))
 		if i > 0 {

@@ -61,10 +61,14 @@ func (s *BankFiles) take(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		file, err = bankFileOf(w, r)
 	}
+	var read *BankFile
+	if err == nil {
+		read, err = ReadBankFile(file)
+	}
 	if err == nil {
 		err = s.DB.Write(r.Context(), who, func(tx *store.Tx) error {
 			b := &BankStatement{}
-			err := TakeBankFile(tx, b, file)
+			err := read.Take(tx, b)
 			if err == nil {
 				out, err = tmf.Encode(b)
 			}

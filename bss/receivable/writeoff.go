@@ -77,6 +77,33 @@ func Recover(tx *store.Tx, payment, writeOff string, amount int64) (err error) {
 	p.use(tx, amount)
 	tx.QueueOne("UPDATE receivable_write_off SET recovered = recovered + $3 WHERE tenant = $1 AND id = $2", writeOff, amount)
 	tx.QueueOne("UPDATE receivable_payment SET recovered = recovered + $3 WHERE tenant = $1 AND id = $2", p.ID, amount)
-	return ledger.Post(tx, ledger.Transaction{Name: "recovery/" + tmf.NewID(), Entity: p.Entity, Currency: p.Amount.Currency, Date: today(tx), What: "Recovered of " + c.Number,
+	id := tmf.NewID()
+	tx.Insert("INSERT INTO receivable_recovery (tenant, id, write_off, payment, amount, undone, actor, at)", id, writeOff, p.ID, amount, 0, tx.Actor(), store.Micros(tx.Now()))
+	return ledger.Post(tx, ledger.Transaction{Name: "recovery/" + id, Entity: p.Entity, Currency: p.Amount.Currency, Date: today(tx), What: "Recovered of " + c.Number,
 		Entries: []ledger.Entry{{Account: ledger.Unapplied, Party: p.Account, Amount: amount}, {Account: ledger.Recovered, Amount: -amount}}})
+}
+
+// undoRecoveries takes the payment off what was written off: it is not there any more.
+// What was recovered before such rows were kept cannot be told apart, and stays.
+func (p *Payment) undoRecoveries(tx *store.Tx) error {
+	rows, err := tx.Query("SELECT id, write_off, amount FROM receivable_recovery WHERE tenant = $1 AND payment = $2 AND undone = 0 ORDER BY id", p.ID)
+	type recovery struct {
+		id, writeOff string
+		amount       int64
+	}
+	all, err := store.Collect(rows, err, func(r store.Rows) (v recovery, err error) { return v, r.Scan(&v.id, &v.writeOff, &v.amount) })
+	if err != nil {
+		return err
+	}
+	for _, v := range all {
+		p.use(tx, -v.amount)
+		p.recovered -= v.amount
+		tx.QueueOne("UPDATE receivable_payment SET recovered = recovered - $3 WHERE tenant = $1 AND id = $2", p.ID, v.amount)
+		tx.QueueOne("UPDATE receivable_write_off SET recovered = recovered - $3 WHERE tenant = $1 AND id = $2", v.writeOff, v.amount)
+		tx.QueueOne("UPDATE receivable_recovery SET undone = 1 WHERE tenant = $1 AND id = $2 AND undone = 0", v.id)
+		if err := ledger.Reverse(tx, "recovery/"+v.id, today(tx), "The payment was taken back"); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -44,6 +44,7 @@ func nodeFlags(name string, c *app.Config) *flag.FlagSet {
 	f.StringVar(&c.Messages.SMTP.TLS, "smtp-tls", "", "mandatory (default), opportunistic, implicit or none")
 	f.StringVar(&c.Messages.SMS.URL, "sms-gateway", "", "`URL` that takes short messages, signed with TANDEM_SMS_SECRET; empty: they fail and say so")
 	f.Func("messages", "`FILE` in JSON with what these flags and the environment say of messages, and with the brands' own ways", c.Messages.Load)
+	f.Func("card-gateway", "`FILE` in JSON with the gateway that card payments go through, and with those of the brands; none: cards are not charged", c.Cards.Load)
 	return f
 }
 

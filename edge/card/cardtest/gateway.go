@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -99,6 +100,7 @@ type Gateway struct {
 	payments map[string]*payment
 	moves    []Move
 	events   []event
+	disputes map[string]*dispute // that are open, by payment
 	release  chan struct{}
 	held     chan struct{} // one value for each request that is being held
 	calls    int
@@ -123,7 +125,7 @@ func Start() (*Gateway, error) {
 	}
 	g := &Gateway{
 		URL: "http://" + l.Addr().String(), Key: name("key"), Secret: name("whsec"),
-		cards: map[string]*cardOf{}, attempts: map[string]*attempt{}, payments: map[string]*payment{},
+		cards: map[string]*cardOf{}, attempts: map[string]*attempt{}, payments: map[string]*payment{}, disputes: map[string]*dispute{},
 		release: make(chan struct{}), held: make(chan struct{}, 1000), done: make(chan struct{}), closing: make(chan struct{}),
 	}
 	g.server = &http.Server{Handler: g.routes(), ReadHeaderTimeout: 10 * time.Second}
@@ -240,9 +242,55 @@ func (g *Gateway) Dispute(payment, reason string, fee int64) error {
 	}
 	g.moves = append(g.moves, Move{"", payment, -p.taken, p.currency})
 	d := &dispute{ID: name("dsp"), Payment: payment, Amount: p.taken, Fee: fee, Currency: p.currency, Reason: reason}
-	p.taken = 0
+	p.taken, g.disputes[payment] = 0, d
 	g.events = append(g.events, event{ID: name("evt"), Type: "dispute.opened", Dispute: d})
 	return nil
+}
+
+// EndDispute is the card scheme that decides about the dispute of a payment: what is won
+// comes back.
+func (g *Gateway) EndDispute(payment string, won bool) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	d := g.disputes[payment]
+	if d == nil {
+		return fmt.Errorf("cardtest: the payment %s is not disputed", payment)
+	}
+	delete(g.disputes, payment)
+	e := event{ID: name("evt"), Type: "dispute.lost", Dispute: d}
+	if won {
+		e.Type = "dispute.won"
+		g.moves = append(g.moves, Move{"", payment, d.Amount, d.Currency})
+	}
+	g.events = append(g.events, e)
+	return nil
+}
+
+// Payments are the gateway's ids of all payments, oldest first.
+func (g *Gateway) Payments() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out []string
+	for _, m := range g.moves {
+		if m.Attempt != "" && !slices.Contains(out, m.Payment) {
+			out = append(out, m.Payment)
+		}
+	}
+	return out
+}
+
+// Unconfirmed are the attempts that wait for the customer or the card's bank.
+func (g *Gateway) Unconfirmed() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out []string
+	for id, a := range g.attempts {
+		if a.Status == "requires_action" || a.Status == "pending" {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func (g *Gateway) routes() http.Handler {
