@@ -113,11 +113,23 @@ const (
 
 func init() { // hooks refer back to their kinds
 	BillPreviews.Act = func(ctx context.Context, db *store.DB, s store.Scope, p *BillPreview) error {
+		if err := settled(ctx, db, s); err != nil {
+			return err
+		}
 		if err := db.Snapshot(ctx, s, func(tx *store.Tx) error { return Preview(tx, p) }); err != nil {
 			return err
 		}
 		return db.Write(ctx, s, func(tx *store.Tx) error { return BillPreviews.Create(tx, p) })
 	}
+}
+
+// settled makes sure that there is a legal entity, as the first bill would.
+func settled(ctx context.Context, db *store.DB, s store.Scope) error {
+	err := db.Read(ctx, s, func(tx *store.Tx) error { _, err := DefaultEntity(tx); return err })
+	if fault.Is(err, fault.NotFound) {
+		return db.Write(ctx, s, haveEntity)
+	}
+	return err
 }
 
 // Preview works a preview out. It only reads, and wants a snapshot of the store.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tandem/bss/billing"
+	"tandem/bss/charging"
 	"tandem/bss/subscription"
 	"tandem/fact"
 	"tandem/kit/store"
@@ -425,4 +426,69 @@ func (o *office) until(id string, so func(*billing.BillComparison) bool) <-chan 
 		}
 	}()
 	return done
+}
+
+// Usage is priced anew record by record; late usage that a later bill has is not on this one,
+// and what an allowance or an older tariff priced keeps its price.
+func TestUsageUnderAChangedTariff(t *testing.T) {
+	meters(t, func(o *office, room *charging.Room) {
+		o.runner = o.node(o.db)
+		month := time.Now().UTC()
+		month = time.Date(month.Year(), month.Month(), 1, 0, 0, 0, 0, time.UTC)
+		rated := `{"name":"Data abroad","lifecycleStatus":"Active","priceType":"usage","price":{"unit":"EUR","value":%s},
+			"unitOfMeasure":{"amount":1,"units":"MiB"},"tandem:rating":{"match":{"service":"data"},"class":"data.abroad"}}`
+		price, fresh := o.post(catalogs+"productOfferingPrice", fmt.Sprintf(rated, "0.0123")), o.post(catalogs+"productOfferingPrice", fmt.Sprintf(rated, "0.02"))
+		offering := o.post(catalogs+"productOffering", `{"name":"M","lifecycleStatus":"Launched","isSellable":true,"productOfferingPrice":[{"id":"`+price+`"}],
+			"tandem:rating":{"zone":"Europe/Berlin","currency":"EUR","tax":{"percent":19}},"tandem:charging":{"mode":"postpaid","credit":"500","home":["24001"]}}`)
+		customer := o.customer("Groß")
+		account := o.post(accounts+"billingAccount", `{"name":"Account","currency":"EUR","timeZone":"UTC","relatedParty":[{"id":"`+customer+`","role":"customer"}]}`)
+		begins := month.AddDate(0, -1, 0)
+		product := o.product(offering, customer, func(p *subscription.Product) { p.OrderDate = begins })
+		o.must(func(tx *store.Tx) error {
+			f := fact.ProductActive{Product: product, Offering: offering, Customer: customer, BillingAccount: account, Service: "s1", At: begins,
+				Resources: []fact.Resource{{Role: "msisdn", Value: "491510001"}}}
+			if err := billing.Begin(tx, f); err != nil {
+				return err
+			}
+			return room.Open(tx, f)
+		})
+		o.awaitLine(product)
+		for n := range 25 {
+			o.uses(product, fmt.Sprint("early", n), month.Add(-time.Duration(n+1)*time.Hour), 3)
+		}
+		o.uses(product, "now", month.Add(time.Minute), 100) // of the running month
+		first := o.demand(account)
+		o.uses(product, "late", month.Add(-48*time.Hour), 1)
+		second := o.demand(account)
+		scope := `{"billingAccount":[{"id":"` + account + `"}],"from":"` + month.Format(time.DateOnly) + `","to":"` + month.Format(time.DateOnly) + `"`
+		if c := o.compared(scope + `}`); c.Progress.Bills != 2 || c.Progress.Reproduced != 2 || c.Progress.Changed != 0 {
+			t.Fatalf("%+v %+v", c, listed[billing.ComparedBill](o, "comparedBill", c.ID))
+		}
+		change := `,"change":[{"productOfferingPrice":{"id":"` + price + `"},"with":{"id":"` + fresh + `"}}]}`
+		c := o.compared(scope + change)
+		got := map[string]string{}
+		for _, d := range listed[billing.BillDifference](o, "billDifference", c.ID) {
+			got[d.Bill.ID] = fmt.Sprintf("%s -> %s %s %v", d.Was, d.Becomes, d.Code, d.ProductOffering)
+		}
+		// 75 MiB at 0.0123 and at 0.02; then one at 0.02 on top of 0.9225 that were billed.
+		for bill, want := range map[string]string{first: "0.92 EUR -> 1.50 EUR tariff", second: "0.01 EUR -> 0.02 EUR tariff"} {
+			if !strings.HasPrefix(got[bill], want) {
+				t.Errorf("%v, want %s: %+v", got, want, c)
+			}
+		}
+		if p := c.Progress; p.Changed != 2 || p.Undecided+p.Unrated+p.Older != 0 || len(c.Total) != 1 || c.Total[0].ProductOffering == nil || c.Total[0].ProductOffering.ID != offering {
+			t.Errorf("%+v", c)
+		}
+		o.adds(c)
+		if a := o.api.Do("mno", "PATCH", catalogs+"productOfferingPrice/"+price, `{"price":{"unit":"EUR","value":0.5}}`); a.Status != 200 {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		if c := o.compared(scope + change); c.Progress.Older != 26 || c.Progress.Changed != 0 { // sold by a tariff that the catalogue no longer has
+			t.Errorf("%+v", c)
+		}
+		p := o.preview(`{"billingAccount":{"id":"` + account + `"}}`)
+		if b := p.Bill[0]; b.Net.Minor != 123 || len(b.Line) != 1 || len(b.Line[0].Usage) != 1 || b.Line[0].Usage[0].Session != "now" { // 100 MiB so far
+			t.Errorf("%+v", b)
+		}
+	})
 }
