@@ -14,6 +14,9 @@ const (
 	limitNear     = "limitNear"     // of spending, or of units
 	limitReached  = "limitReached"
 
+	billReady   = "billReady" // a bill was posted
+	creditReady = "creditReady"
+
 	reminder      = "reminder" // of a bill that is overdue
 	lastReminder  = "lastReminder"
 	barredForDebt = "barredForDebt"
@@ -38,6 +41,9 @@ var fields = map[string][]string{
 	allowanceEnds: {"customer", "product", "number", "name", "percent", "date"},
 	limitNear:     {"customer", "product", "number", "name", "percent", "date"},
 	limitReached:  {"customer", "product", "number", "name", "percent", "date"},
+
+	billReady:   {"customer", "bill", "amount", "due", "date"},
+	creditReady: {"customer", "bill", "amount", "date"},
 
 	reminder:      {"customer", "bill", "amount", "due", "date"},
 	lastReminder:  {"customer", "bill", "amount", "due", "date"},
@@ -69,6 +75,14 @@ var builtin = map[string]map[string]words{
 	orderFailed: {
 		"en": {"Your order {{.order}} could not be completed", "Dear {{.customer}},\n\nwe are sorry: your order {{.order}} could not be completed. Nothing is charged for what you did not get; our staff will take care of it.\n\nKind regards\n"},
 		"de": {"Ihr Auftrag {{.order}} konnte nicht ausgeführt werden", "Guten Tag {{.customer}},\n\nleider konnten wir Ihren Auftrag {{.order}} nicht vollständig ausführen. Was Sie nicht erhalten haben, wird nicht berechnet; wir kümmern uns darum.\n\nMit freundlichen Grüßen\n"},
+	},
+	billReady: {
+		"en": {"Your bill {{.bill}}", "Dear {{.customer}},\n\nyour bill {{.bill}} of {{.date}} comes to {{.amount}}, due on {{.due}}. If we have a direct debit mandate of yours, we collect the amount.\n\nKind regards\n"},
+		"de": {"Ihre Rechnung {{.bill}}", "Guten Tag {{.customer}},\n\nIhre Rechnung {{.bill}} vom {{.date}} beträgt {{.amount}} und ist am {{.due}} fällig. Haben wir ein SEPA-Lastschriftmandat von Ihnen, buchen wir den Betrag ab.\n\nMit freundlichen Grüßen\n"},
+	},
+	creditReady: {
+		"en": {"Your credit note {{.bill}}", "Dear {{.customer}},\n\ncredit note {{.bill}} of {{.date}} gives you {{.amount}} back. The amount is set off against what you owe us, or paid out to you.\n\nKind regards\n"},
+		"de": {"Ihre Gutschrift {{.bill}}", "Guten Tag {{.customer}},\n\ndie Gutschrift {{.bill}} vom {{.date}} erstattet Ihnen {{.amount}}. Der Betrag wird mit offenen Forderungen verrechnet oder Ihnen ausgezahlt.\n\nMit freundlichen Grüßen\n"},
 	},
 	reminder: {
 		"en": {"Bill {{.bill}} is overdue", "Dear {{.customer}},\n\nbill {{.bill}} was due on {{.due}}. {{.amount}} are open. If you have paid meanwhile, please ignore this letter.\n\nKind regards\n"},

@@ -16,6 +16,9 @@ import (
 // Delivery brings messages to people. It talks to the network outside of any
 // transaction.
 type Delivery struct {
+	// Documents makes what travels with messages; nil: they go without.
+	Documents Documents
+
 	db      *store.DB
 	config  Config
 	gateway *http.Client // to the operator's own SMS gateway
@@ -45,15 +48,20 @@ type refusal struct{ reason string }
 func (r refusal) Error() string { return r.reason }
 
 func (d *Delivery) deliver(ctx context.Context, job *work.Job) error {
-	m, err := d.begin(ctx, job)
+	m, document, err := d.begin(ctx, job)
 	if err != nil || m == nil {
 		return err
 	}
-	return d.outcome(ctx, job, d.send(ctx, job.Tenant, m))
+	m, err = d.withDocument(ctx, job.Tenant, m, document)
+	if err == nil {
+		err = d.send(ctx, job.Tenant, m)
+	}
+	return d.outcome(ctx, job, err)
 }
 
-// begin writes down that an attempt starts; nil if there is nothing to send.
-func (d *Delivery) begin(ctx context.Context, job *work.Job) (m *Message, err error) {
+// begin writes down that an attempt starts, and says which document travels with the message;
+// nil if there is nothing to send.
+func (d *Delivery) begin(ctx context.Context, job *work.Job) (m *Message, document string, err error) {
 	err = d.db.Write(ctx, job.Scope(), func(tx *store.Tx) error {
 		m = nil
 		old, err := Messages.Lock(tx, job.Key)
@@ -82,9 +90,12 @@ func (d *Delivery) begin(ctx context.Context, job *work.Job) (m *Message, err er
 			next.SendTime = tx.Now()
 		}
 		m = next
+		if document, err = documentOf(tx, m.ID); err != nil {
+			return err
+		}
 		return Messages.Save(tx, old, next)
 	})
-	return m, err
+	return m, document, err
 }
 
 func (m *Message) tries() int64 {

@@ -34,5 +34,6 @@
 // the clocks of the customer's zone, over changes of daylight saving time too.
 //
 // Hears ProductActive, ProductChanged, ProductSuspended, ProductResumed,
-// ProductTerminated, OrderEnded, ThresholdCrossed; tells nothing. Doors: [Send] for rooms above.
+// ProductTerminated, OrderEnded, ThresholdCrossed; tells nothing. Doors: [Send] and [SendAll] for rooms
+// above, who also make the documents that travel with their notices ([Documents]).
 package communication

@@ -250,6 +250,7 @@ func savedMessage(tx *store.Tx, old, m *Message) error {
 	switch {
 	case m == nil:
 		work.Cancel(tx, deliverJob, old.ID)
+		tx.Queue("DELETE FROM communication_document WHERE tenant = $1 AND message = $2", old.ID)
 		return nil
 	case old == nil && m.Channel() != "":
 		return enqueue(tx, m)

@@ -24,6 +24,7 @@ type Notice struct {
 	Values   map[string]string // for the placeholders; "customer" and "date" are added
 	At       time.Time         // the date the notice is about
 	Urgent   bool              // not held back by quiet hours
+	Document string            // that travels with an e-mail, as Delivery.Documents knows it; "": none
 }
 
 // UnsentNotice is a notice nobody could be given, and why.
@@ -74,6 +75,9 @@ func Send(tx *store.Tx, n Notice) (err error) {
 		return err
 	}
 	m.ID, m.Receiver = id, []Receiver{receiver}
+	if n.Document != "" {
+		keepDocument(tx, id, n.Document)
+	}
 	return Messages.Create(tx, m)
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"tandem/bss/billing"
+	"tandem/bss/communication"
 	"tandem/edge/einvoice"
 	"tandem/kit/fault"
 )
@@ -100,4 +101,13 @@ func paperOf(p *billing.Paper) ([]byte, error) {
 		}
 	}
 	return drawPDF(s, p, cii)
+}
+
+// Letter is the bill as it travels with an e-mail: the PDF, with the electronic invoice inside.
+func Letter(p *billing.Paper) (*communication.File, error) {
+	f, err := Make(p, PDF)
+	if err != nil {
+		return nil, err
+	}
+	return &communication.File{Name: f.Name, Media: f.Media, Data: f.Data}, nil
 }
