@@ -63,7 +63,7 @@ func drawn(ctx context.Context, p *billing.Paper, format string, during time.Dur
 	if _, err := render.Make(p, format); err != nil { // fonts are read once in a process
 		return nil, 0, 0, err
 	}
-	for began := time.Now(); took < during && ctx.Err() == nil; took = time.Since(began) {
+	for began := time.Now(); len(times) == 0 || took < during && ctx.Err() == nil; took = time.Since(began) {
 		at := time.Now()
 		f, err := render.Make(p, format)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -82,6 +83,21 @@ func TestBillsByHand(t *testing.T) {
 			say("1 bills posted", "status", "--as", "bob")
 			say("had anything to bill", "run", "--as", "ann")
 			say("Line M", "explain", "INV-"+time.Now().Format("2006")+"-0000001")
+			say("%PDF-1.7", "show", "INV-"+time.Now().Format("2006")+"-0000001")
+			say("Line M", "show", "INV-"+time.Now().Format("2006")+"-0000001", "--format", "ubl")
+			say("there is no bill", "show", "nobody")
+			file := filepath.Join(dir, "bill.html")
+			say("", "show", "INV-"+time.Now().Format("2006")+"-0000001", "--format", "html", "--output", file)
+			if page, err := os.ReadFile(file); err != nil || !bytes.Contains(page, []byte("<!DOCTYPE html>")) {
+				t.Errorf("%v %.100s", err, page)
+			}
+			say("1 of 1 bills come to the same under the present catalogue", "compare", "--run", run)
+			say("account,bill,offering,product,item,name", "compare", "--run", run, "--csv")
+			say("--price is OLD=NEW", "compare", "--run", run, "--price", "one")
+			say("There is no productOfferingPrice", "compare", "--run", run, "--price", "one=other")
+			say("Line M from 1", "preview", "--account", "anne")
+			say("nothing to bill", "preview", "--account", "anne", "--today")
+			say("no offering", "preview", "--account", "anne", "--offering", "nothing*2@2026-12-01")
 			say("posted", "discard", run)
 			say("There is no", "status", "nobody")
 		})
