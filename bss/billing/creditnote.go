@@ -411,7 +411,7 @@ func (c *credit) entries() []ledger.Entry {
 	sums := map[string]int64{}
 	for i := range c.doc.Lines {
 		l := &c.doc.Lines[i]
-		sums[ledger.Of(ledger.Revenue, cmp.Or(l.Revenue, defaultRevenue))] += l.Net
+		sums[bookedOn(l.Revenue)] += l.Net
 	}
 	for _, t := range c.doc.Taxes {
 		sums[ledger.Of(ledger.Tax, t.Code+rateText(compute.Percent{Num: t.Percent[0], Den: t.Percent[1]}))] += t.Tax

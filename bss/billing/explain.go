@@ -341,6 +341,9 @@ func (e *explainer) behindItem(out *ExplainedLine, l *DocumentLine) error {
 	if err != nil {
 		return err
 	}
+	if i.apart() {
+		return nil // no service stands behind it
+	}
 	out.Service = &tmf.Ref{ID: i.ConfirmedBy, Href: "/tmf-api/serviceInventory/v4/service/" + i.ConfirmedBy, ReferredType: "Service"}
 	zone, err := civil.LoadZone(e.doc.Zone)
 	if err != nil {

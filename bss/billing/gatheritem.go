@@ -73,6 +73,7 @@ func (p *gathering) item(it *itemRow) (compute.Item, error) {
 	out := compute.Item{ID: it.ID, Price: it.Price.ID, Version: it.Price.Version, Name: it.Name, Product: it.Product.ID, Sort: sortOf(it.BillableItem),
 		Quantity: t.Quantity, Timing: timings[t.Timing], Proration: rules[t.Proration], Span: it.Span(), Suspended: it.Suspension, Alters: it.Alters,
 		TaxIncluded: t.TaxIncluded, Revenue: cmp.Or(t.Revenue, p.entity.Revenue), Revision: it.revision}
+	out.Apart = it.apart()
 	if it.account != p.Account {
 		out.Account = it.account
 	}

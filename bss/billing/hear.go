@@ -108,6 +108,9 @@ func (s start) begin(tx *store.Tx, charges []charge, billed map[string]int64) er
 		if err := Items.Create(tx, i); err != nil {
 			return err
 		}
+		if err := soldDeposit(tx, i); err != nil {
+			return err
+		}
 		begun = append(begun, i)
 	}
 	if s.changes {
@@ -334,7 +337,10 @@ func End(tx *store.Tx, f fact.ProductTerminated) (err error) {
 			return err
 		}
 	}
-	return endContract(tx, f.Product, items, f.At)
+	if err := endContract(tx, f.Product, items, f.At); err != nil {
+		return err
+	}
+	return endDeposits(tx, items)
 }
 
 // eachOpen changes the open items of a product.

@@ -3,6 +3,7 @@ package billing
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -117,7 +118,7 @@ func (i *BillableItem) currency() (c money.Currency) {
 // tax, and the obligation that it is. What is charged by use, and what alters other charges,
 // is not known before: it is taken up when the contract is settled.
 func (a *accounting) promise(i *BillableItem, over civil.Period) (price int64, o *recognition.Obligation, err error) {
-	if i.Amount == nil || i.ChargeType != Recurring && i.ChargeType != OneTime {
+	if i.Amount == nil || i.apart() || i.ChargeType != Recurring && i.ChargeType != OneTime {
 		return 0, nil, nil
 	}
 	num, den := int64(1), int64(1)
@@ -312,8 +313,8 @@ func recogniseAll(tx *store.Tx, bills []fact.PostedBill, docs []*Document) error
 			if d.Kind == CreditNote {
 				b.Net = -b.Net
 			}
-			if l.Sort == Usage {
-				continue // is rendered when it is used
+			if l.Sort == Usage || strings.HasPrefix(l.Revenue, "@") {
+				continue // is rendered when it is used; or is no price at all
 			}
 			of[contract] = append(of[contract], b)
 		}

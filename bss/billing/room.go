@@ -35,7 +35,8 @@ func init() { // hooks refer back to their kinds
 // Kinds are the room's resources.
 func Kinds() []tmf.Mounted {
 	return []tmf.Mounted{&PartyAccounts, &BillingAccounts, &SettlementAccounts, &FinancialAccounts,
-		&CycleSpecifications, &Formats, &Media, &Items, &LegalEntities, &TaxRates,
+		&CycleSpecifications, &Formats, &Media, &Items, &LegalEntities, &TaxRates, &Deposits, &BillTemplates,
 		&BillRuns, &HeldBills, &ParkedAccounts, &BillDecisions, &BillPolicies,
-		&CustomerBills, &AppliedRates, &OnDemand, &CreditNotes, &Explanations}
+		&CustomerBills, &AppliedRates, &OnDemand, &CreditNotes, &Explanations,
+		&BillPreviews, &BillComparisons, &ComparedBills, &BillDifferences}
 }

@@ -14,6 +14,7 @@ import (
 	"tandem/bss/catalog"
 	"tandem/bss/charging"
 	"tandem/bss/ledger"
+	"tandem/bss/ledger/recognition"
 	"tandem/bss/party"
 	"tandem/bss/subscription"
 	"tandem/kit/access"
@@ -21,7 +22,6 @@ import (
 	"tandem/kit/money"
 	"tandem/kit/outbox"
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
 	"tandem/kit/tmf/tmftest"
 	"tandem/kit/work"
@@ -32,7 +32,7 @@ const runs = "/tandem-api/billing/v1/"
 
 var (
 	runKinds   = slices.Concat(party.Kinds(), catalog.Kinds(), subscription.Kinds(), charging.Kinds(), billing.Kinds(), inventory.Kinds())
-	runSchemas = slices.Concat([]store.Schema{outbox.Schema(), work.Schema(), access.Schema()}, subscription.Schemas, charging.Schemas, ledger.Schemas, billing.Schemas, inventory.Schemas)
+	runSchemas = slices.Concat([]store.Schema{outbox.Schema(), work.Schema(), access.Schema()}, subscription.Schemas, charging.Schemas, ledger.Schemas, recognition.Schemas, billing.Schemas, inventory.Schemas)
 	firstOfDec = time.Date(2026, 12, 1, 6, 0, 0, 0, time.UTC)
 )
 
@@ -52,12 +52,9 @@ func offices(t *testing.T, accounts int, f func(o *office)) {
 
 func openOffice(t *testing.T, engine store.Dialect, accounts int) *office {
 	shift, began := &atomic.Int64{}, time.Now()
-	c := storetest.Config(t, engine)
+	c := tmftest.Config(t, engine, runSchemas, runKinds)
 	c.Clock = func() time.Time { return firstOfDec.Add(time.Since(began) + time.Duration(shift.Load())) } // jobs that are tried again wait by it
-	db := storetest.OpenConfig(t, c, append([]store.Schema{tmf.Schema()}, runSchemas...)...)
-	if err := tmf.Migrate(t.Context(), db, runKinds); err != nil {
-		t.Fatal(err)
-	}
+	db := tmftest.Open(t, c, runSchemas, runKinds)
 	o := &office{world: &world{t, db, tmftest.Serve(t, db, runKinds)}, shift: shift}
 	o.open(0, accounts)
 	o.runner = o.node(db)

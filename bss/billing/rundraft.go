@@ -1,7 +1,6 @@
 package billing
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -206,7 +205,7 @@ func entriesOf(b *compute.Bill) (string, error) {
 	left := b.Net
 	for i := range b.Lines {
 		l := &b.Lines[i]
-		account := ledger.Of(ledger.Revenue, cmp.Or(l.Revenue, defaultRevenue))
+		account := bookedOn(l.Revenue)
 		if _, ok := revenue[account]; !ok {
 			order = append(order, account)
 		}
@@ -260,7 +259,7 @@ func readEntries(text, party string) ([]ledger.Entry, error) {
 			return nil, err
 		}
 		e := ledger.Entry{Account: line[:at], Amount: n}
-		if e.Account == ledger.Receivable {
+		if e.Account == ledger.Receivable || e.Account == ledger.Deposits {
 			e.Party = party
 		}
 		out = append(out, e)

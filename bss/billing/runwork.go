@@ -65,6 +65,7 @@ func Handle(r *work.Runner, db *store.DB) {
 	r.Handle(jobPage, work.Options{Concurrency: pagesAtOnce, Backoff: quick, Timeout: pageTime}, m.page)
 	r.Handle(jobAssure, work.Options{Concurrency: 1, Backoff: quick, Timeout: time.Hour}, m.assure)
 	handleComparisons(r, m)
+	handleDeposits(r, db)
 }
 
 // readRun reads the run of a job; one that is gone has nothing left to do.

@@ -60,6 +60,7 @@ type BillingTerms struct {
 	// a contract whose revenue is recognised as it is rendered.
 	MinimumTerm *MinimumTerm     `json:"minimumTerm,omitzero"`
 	Obligation  *ObligationTerms `json:"obligation,omitzero"`
+	Deposit     *DepositTerms    `json:"deposit,omitzero"` // the price is a security that is given back
 }
 
 // CommitmentTerms make a price the least that other charges come to: what is missing is
@@ -113,6 +114,9 @@ func billingTerms(p *catalog.ProductOfferingPrice) (*BillingTerms, error) {
 	if err := t.check(p); err != nil {
 		return nil, fault.At("Price "+p.Name, err)
 	}
+	if t.Deposit != nil {
+		return depositTerms(depositAccount, t.Deposit), nil
+	}
 	return t, nil
 }
 
@@ -147,6 +151,9 @@ func (t *BillingTerms) check(p *catalog.ProductOfferingPrice) error {
 		return err
 	}
 	if err := t.Obligation.check(p); err != nil {
+		return err
+	}
+	if err := t.Deposit.check(p); err != nil {
 		return err
 	}
 	if d := t.Discount; d != nil {

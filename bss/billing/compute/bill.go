@@ -76,6 +76,7 @@ type Item struct {
 	TaxCategory string // EN 16931 code or the operator's own, looked up in Rates
 	TaxIncluded bool   // Amount is with tax
 	Revenue     string // general-ledger account of the revenue
+	Apart       bool   // OneTime: no price of a supply, such as a security: no discount or commitment counts it
 	Revision    int64  // grows when the item is changed: an item that has not is not looked at again
 }
 

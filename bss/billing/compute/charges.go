@@ -11,7 +11,7 @@ func (e *engine) charges(start int64, cuts []int64) (out []charge, err error) {
 		case Recurring:
 			out, err = e.pieces(out, o, start, cuts)
 		case OneTime:
-			if day(o.from) >= start && (o.last == 0 || len(o.past) > 0) {
+			if !o.Apart && day(o.from) >= start && (o.last == 0 || len(o.past) > 0) {
 				out, err = e.piece(out, o, 0, cuts)
 			}
 		}
