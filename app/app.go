@@ -28,6 +28,7 @@ import (
 	"tandem/bss/order"
 	"tandem/bss/party"
 	"tandem/bss/receivable"
+	"tandem/bss/revenue"
 	"tandem/bss/subscription"
 	"tandem/edge/credit"
 	"tandem/edge/diameter"
@@ -115,7 +116,7 @@ type App struct {
 func Kinds() []tmf.Mounted {
 	var out []tmf.Mounted
 	for _, room := range [][]tmf.Mounted{
-		party.Kinds(), catalog.Kinds(), subscription.Kinds(), order.Kinds(), billing.Kinds(), receivable.Kinds(), charging.Kinds(), communication.Kinds(),
+		party.Kinds(), catalog.Kinds(), subscription.Kinds(), order.Kinds(), billing.Kinds(), receivable.Kinds(), revenue.Kinds(), charging.Kinds(), communication.Kinds(),
 		spec.Kinds(), inventory.Kinds(), activation.Kinds(), fulfilment.Kinds(),
 	} {
 		out = append(out, room...)
@@ -130,7 +131,7 @@ var transfers = []*transfer.Jobs{catalog.Jobs, spec.ServiceJobs, spec.ResourceJo
 func Schemas() []store.Schema {
 	out := []store.Schema{tmf.Schema(), outbox.Schema(), work.Schema(), access.Schema()}
 	for _, room := range [][]store.Schema{
-		subscription.Schemas, order.Schemas, ledger.Schemas, billing.Schemas, receivable.Schemas, charging.Schemas, communication.Schemas,
+		subscription.Schemas, order.Schemas, ledger.Schemas, billing.Schemas, receivable.Schemas, revenue.Schemas, charging.Schemas, communication.Schemas,
 		spec.Schemas, inventory.Schemas, activation.Schemas, aaa.Schemas, kea.Schemas, fulfilment.Schemas, selfcare.Schemas,
 	} {
 		out = append(out, room...)
@@ -225,6 +226,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	a.cards = &receivable.Cards{DB: a.DB, Of: gateways}
 	a.cards.Handle(a.Runner)
 	inventory.Handle(a.Runner, a.DB)
+	a.handleAssurance()
 	delivery, err := communication.NewDelivery(a.DB, a.Messages)
 	if err != nil {
 		return err
@@ -275,6 +277,9 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	a.push(a.Bus.Stop)
+	if err := a.keepAssurance(ctx); err != nil {
+		return err
+	}
 	if err := a.Runner.Start(ctx); err != nil {
 		return err
 	}

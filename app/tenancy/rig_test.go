@@ -203,6 +203,8 @@ func bodies(t *testing.T) map[string]map[string]any {
 		"RECEIVABLE.dunningPolicy": {"segment": "{{t}}{{n}}", "level": [{"afterDays": 3, "action": "remind"}]},
 		"RECEIVABLE.mandate": {"account": {"id": "ada"}, "iban": "DE89370400440532013000", "signedOn": "2026-01-05", "debtorName": "{{t}}", "state": null},
 		"RECEIVABLE.bankStatement": {"file": "{{t}}"},
+		"REVENUE.finding": {"control": {"id": "R2"}, "key": "{{t}}{{n}}", "state": "open"},
+		"REVENUE.report": {"from": null, "to": null, "madeDate": null},
 		"BILLING.billableItem": {"state": "active", "product": {"id": "{{t}}"}, "price": {"id": "{{t}}"}, "billingAccount": {"id": "{{t}}"}},
 		"BILLING.legalEntity": {"address": {"country": "DE"}},
 		"BILLING.taxRate": {"jurisdiction": "FR", "category": "{{t}}{{n}}", "code": "S", "percent": 20, "validFrom": "2026-01-01"},
@@ -313,7 +315,7 @@ func (w who) populate(m marks) map[string][]map[string]any {
 			body := m.body(k, over, 10*n+i)
 			body["id"] = fmt.Sprintf("%s%d-%d", m.id, n, i)
 			if slices.Contains([]string{"communicationPreference", "extract", "chargingPolicy", "billPolicy", "billRun", "mandate"}, meta.Name) && i > 0 ||
-				slices.Contains([]string{"falloutAction", "approval", "billDecision", "creditNoteRequest", "directDebitFile", "bankStatement",
+				slices.Contains([]string{"falloutAction", "approval", "billDecision", "creditNoteRequest", "directDebitFile", "bankStatement", "controlRun",
 					"dunningDecision", "paymentPlan", "promiseToPay", "dispute", "writeOff", "recovery", "agencyFile", "agencyRemittance", "creditTransferFile"}, meta.Name) {
 				continue
 			}

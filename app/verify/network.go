@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"tandem/bss/revenue"
 	"tandem/bss/subscription"
 	"tandem/kit/store"
 	"tandem/oss/activation"
@@ -237,29 +238,12 @@ func (v *run) standingAgain(tenant, service string) (m Mismatch, bad bool, err e
 // judgeStanding says what is wrong with the records of a service that stands.
 func judgeStanding(tenant string, s fulfilment.Standing, states, statuses map[string]string) (Mismatch, bool) {
 	m := Mismatch{Kind: KindService, Tenant: tenant, Service: s.Service, Product: s.Product}
-	root := inventory.Active
-	if s.Suspended {
-		root = inventory.Inactive
+	class, words := revenue.JudgeStanding(s, states, statuses)
+	if class == revenue.NoProduct {
+		m.Kind = KindProduct
 	}
-	for i, x := range s.Services {
-		state, there := states[x]
-		switch {
-		case !there:
-			m.Words = "runs in the network, but the inventory does not know service " + x
-		case state != inventory.Active && state != inventory.Inactive:
-			m.Words = fmt.Sprintf("runs in the network, but service %s is %s in the inventory", x, state)
-		case i == 0 && state != root:
-			m.Words = fmt.Sprintf("is %s in the network, but %s in the inventory", root, state)
-		default:
-			continue
-		}
-		return m, true
-	}
-	if _, there := statuses[s.Product]; s.Product != "" && !there {
-		m.Kind, m.Words = KindProduct, "runs in the network, but the product it was ordered for does not exist"
-		return m, true
-	}
-	return m, false
+	m.Words = words
+	return m, class != ""
 }
 
 // direct notes what integrators have activated by themselves.

@@ -5,6 +5,7 @@
 //	tandem check    explain a configuration
 //	tandem verify   prove that network, inventory and billing agree
 //	tandem bill     make, approve and post bills
+//	tandem assure   run the controls of the revenue, and report what they find
 //	tandem bench    measure this machine
 package main
 
@@ -26,6 +27,7 @@ var commands = []struct {
 	{"check", "explain a configuration", check},
 	{"verify", "prove that network, inventory and billing agree", verify},
 	{"bill", "make, approve and post bills", bill},
+	{"assure", "run the controls of the revenue, and report what they find", assure},
 	{"bench", "measure this machine: orders, api, charging, billing", runBench},
 }
 
