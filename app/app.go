@@ -25,6 +25,7 @@ import (
 	"tandem/bss/charging"
 	"tandem/bss/communication"
 	"tandem/bss/ledger"
+	"tandem/bss/ledger/recognition"
 	"tandem/bss/order"
 	"tandem/bss/party"
 	"tandem/bss/receivable"
@@ -116,7 +117,7 @@ type App struct {
 func Kinds() []tmf.Mounted {
 	var out []tmf.Mounted
 	for _, room := range [][]tmf.Mounted{
-		party.Kinds(), catalog.Kinds(), subscription.Kinds(), order.Kinds(), billing.Kinds(), receivable.Kinds(), revenue.Kinds(), charging.Kinds(), communication.Kinds(),
+		party.Kinds(), catalog.Kinds(), subscription.Kinds(), order.Kinds(), ledger.Kinds(), recognition.Kinds(), billing.Kinds(), receivable.Kinds(), revenue.Kinds(), charging.Kinds(), communication.Kinds(),
 		spec.Kinds(), inventory.Kinds(), activation.Kinds(), fulfilment.Kinds(),
 	} {
 		out = append(out, room...)
@@ -131,7 +132,7 @@ var transfers = []*transfer.Jobs{catalog.Jobs, spec.ServiceJobs, spec.ResourceJo
 func Schemas() []store.Schema {
 	out := []store.Schema{tmf.Schema(), outbox.Schema(), work.Schema(), access.Schema()}
 	for _, room := range [][]store.Schema{
-		subscription.Schemas, order.Schemas, ledger.Schemas, billing.Schemas, receivable.Schemas, revenue.Schemas, charging.Schemas, communication.Schemas,
+		subscription.Schemas, order.Schemas, ledger.Schemas, recognition.Schemas, billing.Schemas, receivable.Schemas, revenue.Schemas, charging.Schemas, communication.Schemas,
 		spec.Schemas, inventory.Schemas, activation.Schemas, aaa.Schemas, kea.Schemas, fulfilment.Schemas, selfcare.Schemas,
 	} {
 		out = append(out, room...)
@@ -217,6 +218,7 @@ func (a *App) build(ctx context.Context) (err error) {
 		Make(driver.RADIUSUser, broadband.Passwords(derived(key, "broadband: passwords of logins")))
 	order.Handle(a.Runner, a.DB)
 	billing.Handle(a.Runner, a.DB)
+	recognition.Handle(a.Runner, a.DB)
 	receivable.Handle(a.Runner, a.DB)
 	gateways, closing, err := a.Config.Cards.Open()
 	a.push(closing)

@@ -46,6 +46,9 @@ func score(b *outbox.Bus, c *charging.Room) {
 	// What charging could not give is not to run.
 	outbox.On(b, "option", order.OptionRefused)
 
+	// What was billed of a contract is revenue when it is rendered.
+	outbox.On(b, "recognition", billing.Recognise)
+
 	// What was billed is owed; what was barred for debt is barred when the network says so.
 	outbox.On(b, "receivable", receivable.Posted)
 	outbox.On(b, "receivable", receivable.Barred)

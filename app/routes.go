@@ -11,6 +11,7 @@ import (
 
 	"tandem/app/selfcare"
 	"tandem/bss/billing"
+	"tandem/bss/ledger"
 	"tandem/bss/receivable"
 	"tandem/kit/fault"
 	"tandem/kit/store"
@@ -33,6 +34,7 @@ func (a *App) routes() http.Handler {
 	a.elementRoutes(mux)
 	a.mediator.Routes(mux, a.authenticate, a.admitted)
 	(&billing.UsagePages{DB: a.DB, Authenticate: a.authenticate}).Routes(mux, a.admitted)
+	(&ledger.Server{DB: a.DB, Authenticate: a.authenticate}).Routes(mux, a.admitted)
 	(&receivable.BankFiles{DB: a.DB, Authenticate: a.authenticate}).Routes(mux, a.admitted)
 	(&receivable.Reports{DB: a.DB, Authenticate: a.authenticate}).Routes(mux, a.admitted)
 	a.cards.Routes(mux)

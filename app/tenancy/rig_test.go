@@ -24,6 +24,8 @@ import (
 	"tandem/app"
 	"tandem/app/mobile"
 	"tandem/bss/billing"
+	"tandem/bss/ledger"
+	"tandem/bss/ledger/recognition"
 	"tandem/bss/receivable"
 	"tandem/bss/subscription"
 	"tandem/edge/sepa/sepatest"
@@ -205,6 +207,11 @@ func bodies(t *testing.T) map[string]map[string]any {
 		"RECEIVABLE.bankStatement": {"file": "{{t}}"},
 		"REVENUE.finding": {"control": {"id": "R2"}, "key": "{{t}}{{n}}", "state": "open"},
 		"REVENUE.report": {"from": null, "to": null, "madeDate": null},
+		"LEDGER.account": {"account": "revenue:{{n}}", "glAccount": "{{n}}"},
+		"LEDGER.recognitionRun": {"legalEntity": {"id": "{{w}}books"}, "period": "2026-01"},
+		"LEDGER.periodClose": {"legalEntity": {"id": "{{w}}books"}, "period": "2026-02", "action": "close", "state": null},
+		"LEDGER.generalLedgerExport": {"legalEntity": {"id": "{{w}}books"}, "period": "2026-01", "by": "day"},
+		"BILLING.deposit": {"billingAccount": {"id": "ada"}, "reason": "{{t}}", "state": null},
 		"BILLING.billableItem": {"state": "active", "product": {"id": "{{t}}"}, "price": {"id": "{{t}}"}, "billingAccount": {"id": "{{t}}"}},
 		"BILLING.legalEntity": {"address": {"country": "DE"}},
 		"BILLING.taxRate": {"jurisdiction": "FR", "category": "{{t}}{{n}}", "code": "S", "percent": 20, "validFrom": "2026-01-01"},
@@ -314,7 +321,7 @@ func (w who) populate(m marks) map[string][]map[string]any {
 		for i := range 2 {
 			body := m.body(k, over, 10*n+i)
 			body["id"] = fmt.Sprintf("%s%d-%d", m.id, n, i)
-			if slices.Contains([]string{"communicationPreference", "extract", "chargingPolicy", "billPolicy", "billRun", "mandate"}, meta.Name) && i > 0 ||
+			if slices.Contains([]string{"communicationPreference", "extract", "chargingPolicy", "billPolicy", "billRun", "mandate", "periodClose"}, meta.Name) && i > 0 ||
 				slices.Contains([]string{"falloutAction", "approval", "billDecision", "creditNoteRequest", "directDebitFile", "bankStatement", "controlRun",
 					"dunningDecision", "paymentPlan", "promiseToPay", "dispute", "writeOff", "recovery", "agencyFile", "agencyRemittance", "creditTransferFile"}, meta.Name) {
 				continue
@@ -529,6 +536,9 @@ func (w who) bills(m marks) {
 		if _, err := billing.DefaultEntity(tx); err != nil {
 			return err
 		}
+		if err := w.booked(tx, m); err != nil {
+			return err
+		}
 		day := civil.Date{Year: 2026, Month: 1, Day: 1}
 		if err := billing.KeepDocument(tx, &billing.Document{Bill: m.id + "bill", Kind: billing.Invoice, Account: m.id + "payer", AccountName: m.text, Entity: "default",
 			Currency: "EUR", Language: "en", Zone: "UTC", Date: day, From: day.AddMonths(-1), To: day, Buyer: billing.DocumentParty{Name: m.text},
@@ -543,6 +553,23 @@ func (w who) bills(m marks) {
 	if err != nil {
 		w.Fatal(err)
 	}
+}
+
+// booked leaves books of a legal entity with a closed month and entries in an open one.
+func (w who) booked(tx *store.Tx, m marks) error {
+	for month := time.January; month <= time.February; month++ {
+		if err := ledger.Post(tx, ledger.Transaction{Name: fmt.Sprintf("%sbooking/%d", m.id, month), Entity: m.id + "books", Currency: money.EUR,
+			Date: civil.Date{Year: 2026, Month: month, Day: 5}, What: m.text, Entries: []ledger.Entry{
+				{Account: ledger.Deposits, Party: m.id + "payer", Amount: 100}, {Account: ledger.Of(ledger.Revenue, "4400"), Amount: -100}}}); err != nil {
+			return err
+		}
+	}
+	if err := recognition.Open(tx, recognition.Contract{ID: m.id + "contract", Entity: m.id + "books", Account: m.id + "payer", Product: m.id + "line", Start: civil.Date{Year: 2026, Month: time.February, Day: 1},
+		Price: money.Amount{Minor: 100, Currency: money.EUR}, Obligations: []recognition.Obligation{{ID: m.id + "promise", Name: m.text, SellingPrice: 100,
+			Over: civil.Period{From: civil.Date{Year: 2026, Month: time.February, Day: 1}}, Revenue: "4400"}}}); err != nil {
+		return err
+	}
+	return ledger.Close(tx, m.id+"books", civil.Date{Year: 2026, Month: time.January, Day: 1})
 }
 
 // lines lets charging know two lines, whatever the network says: a guest has no element.

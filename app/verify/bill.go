@@ -5,6 +5,7 @@ import (
 
 	"tandem/bss/billing"
 	"tandem/bss/ledger"
+	"tandem/bss/ledger/recognition"
 	"tandem/bss/receivable"
 	"tandem/kit/money"
 	"tandem/kit/store"
@@ -22,6 +23,15 @@ func (v *run) bills(tenant string) error {
 		v.sum.Bills += sum.Bills
 		if err != nil {
 			return err
+		}
+		contracts, err := recognition.Audit(tx)
+		if err != nil {
+			return err
+		}
+		for _, m := range contracts {
+			if err := v.certain(Mismatch{Kind: KindBill, Tenant: tenant, Key: m.ID, Words: fmt.Sprintf("%s: %d, not %d minor units", m.What, m.Here, m.There)}); err != nil {
+				return err
+			}
 		}
 		wrong, err := ledger.Audit(tx)
 		if err != nil {

@@ -18,6 +18,8 @@ import (
 
 	"tandem/app"
 	"tandem/bss/billing"
+	"tandem/bss/ledger"
+	"tandem/bss/ledger/recognition"
 	"tandem/kit/access"
 	"tandem/kit/tmf"
 	"tandem/kit/work"
@@ -55,6 +57,7 @@ type desk struct {
 	cycle  string
 	only   list
 	reason string
+	books  *books // of the command books, which asks another API
 }
 
 type list []string
@@ -131,13 +134,18 @@ func (d *desk) stopped(ctx context.Context, c app.Config, tenant, as string, do 
 	}
 	jobs := work.New(a.DB, c.Log, work.Config{})
 	billing.Handle(jobs, a.DB)
+	recognition.Handle(jobs, a.DB)
 	if err := jobs.Start(ctx); err != nil {
 		return err
 	}
 	defer jobs.Stop()
-	api := tmf.NewServer(a.DB, billing.Kinds(), tmf.Options{Log: c.Log, Authenticate: func(*http.Request) (*tmf.Caller, error) {
+	who := func(*http.Request) (*tmf.Caller, error) {
 		return &tmf.Caller{Tenant: tenant, Actor: "console:" + as, Allow: func(string, string, string) bool { return true }}, nil
-	}})
+	}
+	var api http.Handler = tmf.NewServer(a.DB, billing.Kinds(), tmf.Options{Log: c.Log, Authenticate: who})
+	if d.books != nil {
+		api = booksHandler(a.DB, c.Log, who)
+	}
 	d.ask = func(r *http.Request) (*http.Response, error) {
 		w := httptest.NewRecorder()
 		api.ServeHTTP(w, r)
@@ -172,7 +180,11 @@ func (d *desk) do(ctx context.Context, method, path string, in, out any) error {
 		}
 		body = bytes.NewReader(b)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, d.base+billing.ItemAPI.Base+path, body)
+	root := billing.ItemAPI.Base
+	if d.books != nil {
+		root = ledger.API.Base
+	}
+	r, err := http.NewRequestWithContext(ctx, method, d.base+root+path, body)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@
 //	tandem verify   prove that network, inventory and billing agree
 //	tandem bill     make, approve and post bills
 //	tandem assure   run the controls of the revenue, and report what they find
+//	tandem books    trial balance, closing of months, export for the general ledger
 //	tandem bench    measure this machine
 package main
 
@@ -28,6 +29,7 @@ var commands = []struct {
 	{"verify", "prove that network, inventory and billing agree", verify},
 	{"bill", "make, approve and post bills", bill},
 	{"assure", "run the controls of the revenue, and report what they find", assure},
+	{"books", "trial balance, closing of months, export for the general ledger", runBooks},
 	{"bench", "measure this machine: orders, api, charging, billing", runBench},
 }
 
