@@ -28,12 +28,14 @@ type proxied struct {
 // A line that has used up what it paid for, or more than is fair, is slowed where it is; what it buys then lifts that without a new session; a faster
 // offering, suspension and a flood of forgeries reach whom they should. All through a proxy, and told to a CoA server of another house.
 func TestBroadbandThroughAProxy(t *testing.T) {
+	t.Parallel()
 	for program, pack := range map[string]string{"freeradius": "freeradius", "radclient": "freeradius-utils", "ip": "iproute2"} {
 		peertest.Need(t, program, pack)
 	}
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
-			if peertest.Inside(t, "TANDEM_TEST_POSTGRES=") { // the server outside is out of reach
+			t.Parallel()
+			if apart(t, engine) {
 				throughTheProxy(t, engine)
 			}
 		})

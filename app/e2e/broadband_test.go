@@ -208,6 +208,7 @@ func (f *fixed) quotas() {
 
 // A line is sold, logs in with its address and speed, is accounted, throttled when nothing is left, suspended and ended.
 func TestBroadbandIsSold(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
 			t.Parallel()
@@ -276,6 +277,7 @@ func speeds(t *testing.T) (port uint16, told chan string) {
 // A session that was slowed before its node was started anew, as by one that takes over from another, is lifted when something is paid: its
 // gateway has not reported to this node.
 func TestALiftOfASessionThatReportedToAnotherNode(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
 			t.Parallel()

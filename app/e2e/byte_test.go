@@ -100,6 +100,7 @@ func (o *operator) sold(offering string) *subscription.Product {
 // The path of a byte: a line is sold, its gateway reports octets over Gy, a 5G core over Nchf, the
 // allowance pays, the record can be read, and the line that is suspended gets none.
 func TestPathOfAByte(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
 			t.Parallel()

@@ -34,8 +34,12 @@ type debtor struct {
 	ahead *atomic.Int64
 }
 
-func turning(t *testing.T, engine store.Dialect) *debtor {
+func turning(t *testing.T, engine store.Dialect) *debtor { return turningFrom(t, engine, time.Now()) }
+
+// turningFrom is one whose calendar begins at an instant.
+func turningFrom(t *testing.T, engine store.Dialect, first time.Time) *debtor {
 	d := &debtor{ahead: &atomic.Int64{}}
+	d.ahead.Store(int64(time.Until(first)))
 	e := hlrtest.Start(t)
 	c := config(t, engine)
 	c.Clock = func() time.Time { return time.Now().Add(time.Duration(d.ahead.Load())) }
@@ -114,6 +118,7 @@ func (d *debtor) billed() (account string, open int64) {
 // Who does not pay is reminded twice, then barred in the register, and told so only when the
 // register has said it; who pays is served again within seconds.
 func TestADebtIsBarredInTheRegister(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
 			t.Parallel()
@@ -203,6 +208,7 @@ const (
 // reminded and barred in the register, pays by transfer, and is served again. Our books have what the bank's
 // account has, all the way.
 func TestTheStoryOfACustomer(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
 			t.Parallel()

@@ -33,6 +33,7 @@ func behind(t *testing.T, engine store.Dialect) (*operator, *hlrtest.Proxy) {
 }
 
 func eachBehind(t *testing.T, f func(t *testing.T, o *operator, p *hlrtest.Proxy)) {
+	t.Parallel()
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
 			t.Parallel()

@@ -44,12 +44,14 @@ const (
 // with its owner's token, and goes on in the same GTP session. It runs in a network of
 // its own, in which the test makes further ones.
 func TestAllowanceOverGTP(t *testing.T) {
+	t.Parallel()
 	for program, pack := range map[string]string{"osmo-ggsn": "osmo-ggsn", "sgsnemu": "osmo-ggsn", "ip": "iproute2", "mount": "mount"} {
 		peertest.Need(t, program, pack)
 	}
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
-			if peertest.Inside(t, "TANDEM_TEST_POSTGRES=") { // the server outside is out of reach
+			t.Parallel()
+			if apart(t, engine) {
 				allowanceOverGTP(t, engine)
 			}
 		})

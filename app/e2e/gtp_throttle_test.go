@@ -19,12 +19,14 @@ const (
 // (TS 29.594), has the GGSN's traffic shaped, and lifts that when the customer's boost
 // starts the counter anew. The session and the quota go on all the time.
 func TestFairUseOverGTP(t *testing.T) {
+	t.Parallel()
 	for program, pack := range map[string]string{"osmo-ggsn": "osmo-ggsn", "sgsnemu": "osmo-ggsn", "ip": "iproute2", "tc": "iproute2", "mount": "mount"} {
 		peertest.Need(t, program, pack)
 	}
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
-			if peertest.Inside(t, "TANDEM_TEST_POSTGRES=") { // the server outside is out of reach
+			t.Parallel()
+			if apart(t, engine) {
 				fairUseOverGTP(t, engine)
 			}
 		})

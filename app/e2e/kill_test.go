@@ -128,8 +128,10 @@ func (g *stage) recover(t *testing.T, answered bool) {
 // commit further each time until it gets through. Each time it is started again,
 // and in the end the order is done, once.
 func TestKillAtEveryDurableStep(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
+			t.Parallel()
 			for _, s := range stories {
 				t.Run(s.name, func(t *testing.T) {
 					t.Parallel()
@@ -165,6 +167,7 @@ func rounds(engine store.Dialect) []bool {
 // The node that recovers is killed as well, at every commit of the recovery from
 // every place where the first one can have been killed.
 func TestKillDuringRecovery(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
 			t.Parallel()
@@ -226,8 +229,10 @@ func (g *stage) killAt(t *testing.T, at int64, durable bool) (next int64) {
 // A node is killed while the register works for it: before it does the n-th
 // command, or when it has done it and the answer is on the way.
 func TestKillAtEveryCommand(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
+			t.Parallel()
 			for _, s := range stories {
 				t.Run(s.name, func(t *testing.T) {
 					t.Parallel()

@@ -15,11 +15,13 @@ import (
 	"time"
 
 	"tandem/app"
+	"tandem/app/apptest"
 	"tandem/app/mobile"
 	"tandem/bss/order"
 	"tandem/bss/party"
 	"tandem/bss/subscription"
 	"tandem/edge/hlr/hlrtest"
+	"tandem/edge/peertest"
 	"tandem/kit/store"
 	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
@@ -55,6 +57,7 @@ var engines = []store.Dialect{store.SQLite, store.Postgres}
 
 // each runs f on a fresh operator over either store.
 func each(t *testing.T, f func(t *testing.T, o *operator)) {
+	t.Parallel()
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
 			t.Parallel()
@@ -74,8 +77,18 @@ func fresh(t *testing.T, engine store.Dialect) *operator {
 
 // config names a fresh store.
 func config(t testing.TB, engine store.Dialect) app.Config {
-	return app.Config{Data: t.TempDir(), Database: storetest.Config(t, engine).URL, Listen: "127.0.0.1:0",
+	data, database := apptest.Store(t, engine)
+	return app.Config{Data: data, Database: database, Listen: "127.0.0.1:0",
 		AdminToken: adminToken, Tenant: host, AllowLocal: true, Lease: time.Second}
+}
+
+// apart runs the test that calls it once more in a network of its own, and is true there.
+func apart(t *testing.T, engine store.Dialect) bool {
+	t.Helper()
+	if engine == store.Postgres {
+		return peertest.Inside(t, storetest.Nearby(t))
+	}
+	return peertest.Inside(t)
 }
 
 // start runs a node until the test ends.

@@ -96,6 +96,7 @@ func (p *pair) place(i int) (again bool) {
 // and comes back. Clients whose node is away go to the other, with the same order.
 // Every order completes, and nothing is done twice.
 func TestTwoNodes(t *testing.T) {
+	t.Parallel()
 	const n = 200
 	e := hlrtest.Start(t)
 	c := config(t, store.Postgres)

@@ -26,6 +26,7 @@ func cardOf(imsi string) mobile.Card {
 // The life of a line, seen from the phone: it attaches when the order is through,
 // and is refused as soon as the order that takes something away is.
 func TestPathOfAnOrder(t *testing.T) {
+	t.Parallel()
 	for _, offering := range []string{mobile.Prepaid, mobile.FlatM} {
 		t.Run(offering, func(t *testing.T) {
 			each(t, func(t *testing.T, o *operator) { o.life(offering) })

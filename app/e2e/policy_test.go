@@ -127,6 +127,7 @@ func (p *pcf) hears(path, status string) spent {
 // once, also when it was deaf at first, knows when the status ends, and hears of the new
 // period and of the subscriber's end.
 func TestFairUseReachesPolicyControl(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
 			t.Parallel()
@@ -196,6 +197,7 @@ func fairUse(t *testing.T, engine store.Dialect) {
 // Who has no money left is slowed down where the catalogue says so: the gateway is given
 // the name of a filter it has and a rule, over Gy and over Nchf, and the session lives on.
 func TestNothingLeftSlowsTheLineDown(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
 			t.Parallel()

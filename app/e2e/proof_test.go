@@ -160,7 +160,7 @@ func (p *proof) product(x *subscription.Product) error {
 	if err := p.told(x, s, runs); err != nil {
 		return err
 	}
-	if runs {
+	if runs && s.ServiceSpecification != nil && s.ServiceSpecification.ID == mobileLine {
 		return p.subscriber(x, s)
 	}
 	if x.Status == subscription.PendingActive { // waits in the fallout queue
@@ -168,6 +168,10 @@ func (p *proof) product(x *subscription.Product) error {
 	}
 	return nil
 }
+
+// mobileLine is the specification of services that are on the register. An agreement has
+// none there, and an option only what its line has.
+const mobileLine = "mobile-line"
 
 func value(s *inventory.Service, name string) string {
 	v, _ := tmf.Value(s.ServiceCharacteristic, name)

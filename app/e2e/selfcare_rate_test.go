@@ -10,6 +10,7 @@ import (
 
 // A customer who asks without end is refused, and neither the operator nor another customer is.
 func TestOneCustomerClosesNothing(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
 			t.Parallel()

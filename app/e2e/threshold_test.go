@@ -19,6 +19,7 @@ import (
 // of it by mail, through a mail server of another house, each once, and in the next cycle
 // again.
 func TestThresholdsReachTheCustomerOnceACycle(t *testing.T) {
+	t.Parallel()
 	for _, engine := range engines {
 		t.Run(engine.String(), func(t *testing.T) {
 			t.Parallel()

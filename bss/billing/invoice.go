@@ -19,7 +19,10 @@ func (d *Document) Invoice(number string, issued, due civil.Date) (*einvoice.Inv
 	}
 	v := &einvoice.Invoice{Number: number, Issued: issued, Due: due, Type: d.invoiceType(), Currency: c, Specification: einvoice.EN16931,
 		BuyerReference: d.BuyerReference, PurchaseOrder: d.PurchaseOrder, Contract: d.Contract, Seller: d.Seller.seller(), Buyer: d.Buyer.buyer()}
-	if d.Kind == Invoice && d.Gross > 0 {
+	switch {
+	case d.Kind == CreditNote: // nobody has to pay by a day; BR-CO-25 wants terms in its place
+		v.Due, v.Terms = civil.Date{}, say(d.Language, "terms.credit")
+	case d.Gross > 0:
 		v.Terms = fmt.Sprintf(say(d.Language, "terms"), due)
 	}
 	if d.Note != "" {
