@@ -2,6 +2,7 @@ package billing_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,8 +20,8 @@ import (
 	"tandem/bss/ledger"
 	"tandem/kit/fault"
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
+	"tandem/kit/tmf/tmftest"
 	"tandem/kit/work"
 )
 
@@ -46,17 +47,18 @@ func TestMain(m *testing.M) {
 // clerk bills a month from the beginning to the end, or goes on where another was killed.
 type clerk struct {
 	Path, URL string
-	Month     int   // after December 2026
-	Page      int   // accounts
-	KillAt    int64 // the n-th commit; 0: none
-	Durable   bool  // after the commit, else before it
+	Month     int           // after December 2026
+	Page      int           // accounts
+	KillAt    int64         // the n-th commit; 0: none
+	Durable   bool          // after the commit, else before it
+	Limit     time.Duration // within which a month is billed; 0: two minutes
 }
 
 func (c clerk) now() time.Time { return firstOfDec.AddDate(0, c.Month, 0) }
 
 func (c clerk) work() error {
 	billing.PagesOf(c.Page)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(c.Limit, 2*time.Minute))
 	defer cancel()
 	var armed atomic.Bool
 	began := time.Now()
@@ -237,12 +239,9 @@ func TestKillAtEveryCommitOfARun(t *testing.T) {
 		t.Run(engine.String(), func(t *testing.T) {
 			t.Parallel()
 			accounts := clerkAccounts()
-			c := storetest.Config(t, engine)
+			c := tmftest.Config(t, engine, runSchemas, runKinds)
 			t.Run("prepare", func(t *testing.T) { // the store is closed with it
-				db := storetest.OpenConfig(t, c, append([]store.Schema{tmf.Schema()}, runSchemas...)...)
-				if err := tmf.Migrate(t.Context(), db, runKinds); err != nil {
-					t.Fatal(err)
-				}
+				db := tmftest.Open(t, c, runSchemas, runKinds)
 				(&office{world: &world{TB: t, db: db}}).open(0, accounts)
 			})
 			base := clerk{Path: c.Path, URL: c.URL, Page: (accounts + 2) / 3}

@@ -22,10 +22,7 @@ import (
 
 // meters runs f on both stores, in an office where charging runs, by the clock on the wall.
 func meters(t *testing.T, f func(o *office, room *charging.Room)) {
-	storetest.Each(t, append([]store.Schema{tmf.Schema()}, runSchemas...), func(t *testing.T, db *store.DB) {
-		if err := tmf.Migrate(t.Context(), db, runKinds); err != nil {
-			t.Fatal(err)
-		}
+	tmftest.Each(t, runSchemas, runKinds, func(t *testing.T, db *store.DB) {
 		log := db
 		if db.Dialect() == store.SQLite {
 			log = storetest.Open(t, store.SQLite)
@@ -114,7 +111,7 @@ func TestUsageOnBills(t *testing.T) {
 // opens pages through the usage records of the bill's usage line.
 func (o *office) opens(bill string, want int) {
 	o.Helper()
-	seen := map[string]bool{}
+	seen, more := map[string]bool{}, ""
 	o.must(func(tx *store.Tx) error {
 		x, err := billing.Explanations.Get(tx, bill)
 		if err != nil {
@@ -124,8 +121,11 @@ func (o *office) opens(bill string, want int) {
 			if l.Item != nil {
 				continue
 			}
-			if len(l.Usage) != min(want, 20) {
-				o.Errorf("the explanation shows %d records", len(l.Usage))
+			if len(l.Usage) != min(want, 20) || (l.More == "") != (want <= 20) {
+				o.Errorf("the explanation shows %d records, and %q", len(l.Usage), l.More)
+			}
+			if l.More != "" {
+				more = l.More
 			}
 			cursor := ""
 			for {
@@ -146,6 +146,11 @@ func (o *office) opens(bill string, want int) {
 		}
 		return nil
 	})
+	if more != "" {
+		if rest := o.pages(more); len(rest) != want-20 {
+			o.Errorf("%s leads to %d records, want %d", more, len(rest), want-20)
+		}
+	}
 	if len(seen) != want {
 		o.Errorf("bill %s opens to %d records, want %d", bill, len(seen), want)
 	}
