@@ -553,6 +553,7 @@ func TestNobodyIsDunnedWhileHisBankPays(t *testing.T) {
 // What the bank books in a sum and takes back in part may stand on one statement.
 func TestABatchAndItsReturnOnOneStatement(t *testing.T) {
 	desks(t, func(d *desk) {
+		d.bank.Sums = true
 		due := civil.DateOf(d.clock(), time.UTC).AddDays(3)
 		for i, id := range []string{"a", "b"} {
 			d.account(id, "Customer "+id, ibans[i])

@@ -15,6 +15,7 @@ type Bank struct {
 	Balance int64
 	Newer   bool // writes the messages of 2019 instead of those of 2009
 	Each    bool // books every collection by itself instead of a sum for its batch
+	Sums    bool // shows of a batch its sum only, and not what is in it
 
 	rejects map[string]string // debtor's account: reason
 	seen    map[string]bool   // message ids
@@ -400,7 +401,9 @@ func (b *Bank) entries(x *strings.Builder) {
 			fmt.Fprintf(x, `<Btch><MsgId>%s</MsgId><PmtInfId>%s</PmtInfId><NbOfTxs>%d</NbOfTxs></Btch>`, l.message, l.batch, len(l.parts))
 		}
 		for _, p := range l.parts {
-			b.details(x, p)
+			if !b.Sums || l.batch == "" {
+				b.details(x, p)
+			}
 		}
 		fmt.Fprintf(x, `</NtryDtls><AddtlNtryInf>%s</AddtlNtryInf></Ntry>`, l.info)
 	}
