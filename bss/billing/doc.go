@@ -58,12 +58,30 @@
 // series have no gap, dates in it never go backwards, each hash holds the one before, and
 // triggers refuse to change any of it. [AuditBills] proves that.
 //
-// Hears Product*; tells BillsPosted. Every heard fact is written to billing_heard, so
+// Two questions are answered by the same engine, without a bill being made:
+//
+//	what there is + what is supposed ──Preview──> the next bills, in the words of real ones
+//	posted bills, as they were + other prices ──BillComparison──> every line that would be another
+//
+// A [BillPreview] supposes a change of plan or an order and shows the bills of the running
+// period and after. A [BillComparison] works posted bills out once more, from the items as
+// they were then ([tmf.Kind.AsOf]), what bills before had billed and the usage of their
+// rectangles; one that does not come to the same is set aside ([ComparedBills]). Then prices
+// that are not launched take the place of others, and what differs is listed
+// ([BillDifferences]). What a bill charged for the first time has the new price; a correction
+// of what was charged before keeps the old one, and so does an amount agreed for a product.
+//
+// A price may have more to say: how long it is taken at least and what an early end costs
+// ([MinimumTerm]), that it is a security, held as a liability and given back ([Deposit]), or
+// that it is a performance obligation, whose revenue is recognised when it is rendered
+// ([Recognise], bss/ledger/recognition).
+//
+// Hears Product*, and its own BillsPosted for contracts; tells BillsPosted. Every heard fact is written to billing_heard, so
 // that hearing it twice changes nothing. What cannot be billed (no account, an
 // account that is closed or in another currency) fails, and is seen among the
 // parked facts with its reason.
 //
-// Doors: [AccountFor], [ItemsOf], [MonthlyValue], [Needs], [SettlePayer], [Gather], [Judge],
+// Doors: [AccountFor], [ItemsOf], [MonthlyValue], [Needs], [SettlePayer], [Gather], [Preview], [Judge],
 // [KeepDocument], [PostBill], [Paid], [BillUsageOf],
 // [Handle], [AuditBills].
 package billing
