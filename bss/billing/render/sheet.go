@@ -271,6 +271,9 @@ func (d *drafting) line(l *billing.DocumentLine) line {
 	if l.Before != 0 && l.TaxIncluded == d.with {
 		add(t.say("before", t.amount(l.Wanted, d.c), t.amount(l.Before, d.c)))
 	}
+	if l.Credited != 0 && l.TaxIncluded == d.with {
+		add(t.say("credited", t.amount(max(l.Credited, -l.Credited), d.c)))
+	}
 	return out
 }
 
