@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"tandem/bss/charging/core"
@@ -50,15 +51,22 @@ type course struct {
 	r      cdr.Reader
 	was    *earlier
 	late   int64 // before this instant a use is late
-	blocks [blocksAtOnce]block
+	blocks *[blocksAtOnce]block
 }
+
+// blockRooms are blocks of files that have ended: their records have memory of their own.
+var blockRooms = sync.Pool{New: func() any { return &[blocksAtOnce]block{} }}
 
 // charge charges the records of a file that was begun. One that was interrupted is
 // read from its beginning again: the journal and the cases say which of its records
 // were dealt with.
 func (m *Mediator) charge(ctx context.Context, x *taking) (err error) {
 	f, out := &x.feed, &x.out
-	c := &course{m: m, feed: f, source: []byte(f.Source), out: out, s: &x.s, late: m.room.DB.Now().Add(-m.Late).UnixMicro()}
+	c := &course{m: m, feed: f, source: []byte(f.Source), out: out, s: &x.s, late: m.room.DB.Now().Add(-m.Late).UnixMicro(), blocks: blockRooms.Get().(*[blocksAtOnce]block)}
+	for i := range c.blocks {
+		c.furnish(&c.blocks[i])
+	}
+	defer blockRooms.Put(c.blocks) // nothing is under way any more
 	out.Charged, out.Duplicates, out.Suspended, out.Late = 0, 0, 0, 0
 	if out.resumed {
 		if c.was, err = m.earlier(ctx, f.Tenant, out.Number); err != nil {
@@ -112,17 +120,21 @@ func (c *course) wait() {
 	}
 }
 
+// furnish makes a block one of this file.
+func (c *course) furnish(b *block) {
+	if len(b.records) != blockSize {
+		b.records, b.failed, b.done = make([]cdr.Record, blockSize), make([]bool, blockSize), make(chan error, 1)
+	}
+	b.posts = core.Posts{File: uint64(c.out.Number), Fill: func(i int, r *credit.Request) uint64 {
+		b.records[i].FillUse(r, c.source)
+		return uint64(b.records[i].Position)
+	}, Refused: func(i, part int, why credit.Result) { b.refused = append(b.refused, unchargedUse{i, part, why}) },
+		Done: func(err error) { b.done <- err }}
+}
+
 // read fills a block with records that are to be charged; more is false at the end
 // of the file.
 func (c *course) read(ctx context.Context, b *block) (more bool, err error) {
-	if b.records == nil {
-		b.records, b.failed, b.done = make([]cdr.Record, blockSize), make([]bool, blockSize), make(chan error, 1)
-		b.posts = core.Posts{File: uint64(c.out.Number), Fill: func(i int, r *credit.Request) uint64 {
-			b.records[i].FillUse(r, c.source)
-			return uint64(b.records[i].Position)
-		}, Refused: func(i, part int, why credit.Result) { b.refused = append(b.refused, unchargedUse{i, part, why}) },
-			Done: func(err error) { b.done <- err }}
-	}
 	b.n, b.busy = 0, nil
 	clear(b.failed)
 	var suspects []caseRow
