@@ -21,6 +21,7 @@ import (
 	"tandem/app/mobile"
 	"tandem/app/selfcare"
 	"tandem/bss/billing"
+	"tandem/bss/billing/render"
 	"tandem/bss/catalog"
 	"tandem/bss/charging"
 	"tandem/bss/communication"
@@ -233,6 +234,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	delivery.Documents = billing.Documents(a.DB, render.Letter)
 	delivery.Handle(a.Runner)
 	files := transfer.Config{Folder: filepath.Join(a.Data, "transfer"), Client: tmf.Outbound(a.AllowLocal, 30*time.Second),
 		Allow: func(url string) error { return tmf.CheckOutbound("url", url, a.AllowLocal) }, Rights: a.rights}

@@ -55,6 +55,7 @@ func score(b *outbox.Bus, c *charging.Room) {
 	outbox.On(b, "receivable", receivable.Unbarred)
 
 	// The customer hears of it.
+	outbox.On(b, "announcement", billing.Announce)
 	outbox.On(b, "communication", communication.Welcome)
 	outbox.On(b, "communication", communication.Changed)
 	outbox.On(b, "communication", communication.Suspended)

@@ -11,6 +11,7 @@ import (
 
 	"tandem/app/selfcare"
 	"tandem/bss/billing"
+	"tandem/bss/billing/render"
 	"tandem/bss/ledger"
 	"tandem/bss/receivable"
 	"tandem/kit/fault"
@@ -35,6 +36,7 @@ func (a *App) routes() http.Handler {
 	a.mediator.Routes(mux, a.authenticate, a.admitted)
 	(&billing.UsagePages{DB: a.DB, Authenticate: a.authenticate}).Routes(mux, a.admitted)
 	(&ledger.Server{DB: a.DB, Authenticate: a.authenticate}).Routes(mux, a.admitted)
+	(&render.Server{DB: a.DB, Authenticate: a.authenticate}).Routes(mux, a.admitted)
 	(&receivable.BankFiles{DB: a.DB, Authenticate: a.authenticate}).Routes(mux, a.admitted)
 	(&receivable.Reports{DB: a.DB, Authenticate: a.authenticate}).Routes(mux, a.admitted)
 	a.cards.Routes(mux)
