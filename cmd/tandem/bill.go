@@ -18,6 +18,7 @@ import (
 
 	"tandem/app"
 	"tandem/bss/billing"
+	"tandem/bss/billing/render"
 	"tandem/bss/ledger"
 	"tandem/bss/ledger/recognition"
 	"tandem/kit/access"
@@ -30,7 +31,7 @@ var billCommands = map[string]func(context.Context, *desk, []string) error{
 	"run": billRun, "status": billStatus, "approve": billMove(billing.RunApproved), "post": billMove(billing.RunPosted),
 	"discard": billMove(billing.RunDiscarded), "withdraw": billMove(billing.RunReady), "held": billHeld, "parked": billParked,
 	"release": billDecide(billing.Release), "hold": billDecide(billing.Hold), "drop": billDecide(billing.Discard), "retry": billDecide(billing.Retry),
-	"explain": billExplain,
+	"explain": billExplain, "show": billShow,
 }
 
 const billUsage = `say what to do:
@@ -43,7 +44,10 @@ const billUsage = `say what to do:
   approve RUN        a second person approves the totals       withdraw RUN   takes that back
   post RUN           number, book and chain what was approved
   discard RUN        take all drafts of a run back
-  explain BILL       each line of a bill, by its id or number, in words`
+  explain BILL       each line of a bill, by its id or number, in words
+  show BILL --format pdf|html|ubl|cii    the bill itself, by its id or number, to --output FILE
+  preview --account ID [--change PRODUCT=OFFERING@DATE | --offering OFFERING*COUNT@DATE]   what a bill would be
+  compare [--run RUN | --from DATE --to DATE] --price OLD=NEW   what posted bills would be at other prices`
 
 // desk is where the command asks: a running node, or the store of a stopped one, by the
 // same requests.
@@ -57,7 +61,9 @@ type desk struct {
 	cycle  string
 	only   list
 	reason string
+	paper  paper
 	books  *books // of the command books, which asks another API
+	whatIf whatIf
 }
 
 type list []string
@@ -82,6 +88,10 @@ func bill(ctx context.Context, args []string) error {
 	f.StringVar(&d.cycle, "cycle", "", "`ID` of the cycle specification whose accounts are billed; default: all")
 	f.Var(&d.only, "account", "`ID` of an account to bill now, as often as wanted; default: all that are due")
 	f.StringVar(&d.reason, "reason", "", "why, for those decisions that need one")
+	d.whatIf.flags(f)
+	f.StringVar(&d.paper.format, "format", render.PDF, "of a bill that is shown: "+strings.Join(render.Formats, ", "))
+	f.StringVar(&d.paper.usage, "usage", "", "that is shown on it: "+strings.Join(billing.Itemisations, ", ")+"; default: as the account has it")
+	f.StringVar(&d.paper.output, "output", "", "`FILE` that it is written to; default: standard output")
 	rest, names := args[1:], []string(nil)
 	for len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
 		names, rest = append(names, rest[0]), rest[1:]
@@ -142,7 +152,7 @@ func (d *desk) stopped(ctx context.Context, c app.Config, tenant, as string, do 
 	who := func(*http.Request) (*tmf.Caller, error) {
 		return &tmf.Caller{Tenant: tenant, Actor: "console:" + as, Allow: func(string, string, string) bool { return true }}, nil
 	}
-	var api http.Handler = tmf.NewServer(a.DB, billing.Kinds(), tmf.Options{Log: c.Log, Authenticate: who})
+	api := withPaper(a.DB, tmf.NewServer(a.DB, billing.Kinds(), tmf.Options{Log: c.Log, Authenticate: who}), who)
 	if d.books != nil {
 		api = booksHandler(a.DB, c.Log, who)
 	}
@@ -195,21 +205,27 @@ func (d *desk) do(ctx context.Context, method, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
+	b, err := answered(res)
 	if err != nil {
 		return err
 	}
-	if res.StatusCode >= 300 {
-		var e struct {
-			Reason string `json:"reason"`
-		}
-		if tmf.Decode(b, &e) != nil || e.Reason == "" {
-			return fmt.Errorf("the node answered %s", res.Status)
-		}
-		return errors.New(e.Reason)
-	}
 	return tmf.Decode(b, out)
+}
+
+// answered is what an answer says, or the reason why there is none.
+func answered(res *http.Response) ([]byte, error) {
+	defer res.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(res.Body, 64<<20))
+	if err != nil || res.StatusCode < 300 {
+		return b, err
+	}
+	var e struct {
+		Reason string `json:"reason"`
+	}
+	if tmf.Decode(b, &e) != nil || e.Reason == "" {
+		return nil, fmt.Errorf("the node answered %s", res.Status)
+	}
+	return nil, errors.New(e.Reason)
 }
 
 // one is the only name that is given.

@@ -50,6 +50,17 @@ func TestBillsByHand(t *testing.T) {
 				t.Fatal(err)
 			}
 			err = a.DB.Write(t.Context(), store.Scope{Tenant: "host", Actor: "test"}, func(tx *store.Tx) error {
+				e, err := billing.DefaultEntity(tx)
+				if err != nil {
+					return err
+				}
+				if _, err := billing.LegalEntities.Edit(tx, e.ID, func(e *billing.LegalEntity) error { // bills of a provisional one are held
+					e.Name, e.TaxRegistration = "Mobile Networks GmbH", "12/345/67890"
+					e.Address.Street, e.Address.PostCode, e.Address.City = "Way 1", "10115", "Berlin"
+					return nil
+				}); err != nil {
+					return err
+				}
 				account := &billing.BillingAccount{Currency: "EUR", AccountTerms: billing.AccountTerms{Name: "Anne", RelatedParty: []tmf.RelatedParty{{ID: "elsewhere", Role: "payer"}}}}
 				account.ID = "anne"
 				if err := billing.BillingAccounts.Create(tx, account); err != nil {

@@ -5,8 +5,8 @@
 //	tandem check    explain a configuration
 //	tandem verify   prove that network, inventory and billing agree
 //	tandem bill     make, approve and post bills
-//	tandem assure   run the controls of the revenue, and report what they find
 //	tandem books    trial balance, closing of months, export for the general ledger
+//	tandem assure   run the controls of the revenue, and report what they find
 //	tandem bench    measure this machine
 package main
 
@@ -28,9 +28,9 @@ var commands = []struct {
 	{"check", "explain a configuration", check},
 	{"verify", "prove that network, inventory and billing agree", verify},
 	{"bill", "make, approve and post bills", bill},
-	{"assure", "run the controls of the revenue, and report what they find", assure},
 	{"books", "trial balance, closing of months, export for the general ledger", runBooks},
-	{"bench", "measure this machine: orders, api, charging, billing", runBench},
+	{"assure", "run the controls of the revenue, and report what they find", assure},
+	{"bench", "measure this machine: orders, api, charging, billing, render", runBench},
 }
 
 // ballast is never touched, so it costs no memory. It makes the garbage collector wait
