@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"tandem/app"
+	"tandem/app/apptest"
 	"tandem/bss/communication"
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 )
 
 // files lists all there is below a folder, with sizes and times.
@@ -138,7 +138,8 @@ func number(t *testing.T, s string) int {
 func TestCheckOfStoresThatExist(t *testing.T) {
 	for _, engine := range []store.Dialect{store.SQLite, store.Postgres} {
 		t.Run(engine.String(), func(t *testing.T) {
-			c := app.Config{Data: t.TempDir(), Database: storetest.Config(t, engine).URL, Tenant: "host"}
+			data, database := apptest.Store(t, engine)
+			c := app.Config{Data: data, Database: database, Tenant: "host"}
 			a, err := app.New(t.Context(), c)
 			if err != nil {
 				t.Fatal(err)

@@ -1,12 +1,10 @@
 package bench
 
 import (
-	"io"
 	"testing"
 
 	"tandem/edge/cdr"
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 )
 
 // Files are written, taken and written down, in both formats; the figures are of
@@ -19,7 +17,7 @@ func TestChargingFiles(t *testing.T) {
 		for _, format := range []string{cdr.Format3GPP, cdr.FormatCSV} {
 			t.Run(engine.String()+" "+format, func(t *testing.T) {
 				o := ChargingOptions{Face: "file", Format: format, Accounts: 300,
-					Options: Options{Data: t.TempDir(), Database: storetest.Config(t, engine).URL, Out: io.Discard, Log: io.Discard}}
+					Options: quietly(t, engine)}
 				res, err := Charging(t.Context(), o) // one file to warm up, one to measure
 				if err != nil {
 					t.Fatal(err)

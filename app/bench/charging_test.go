@@ -1,14 +1,12 @@
 package bench
 
 import (
-	"io"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 )
 
 // A slot of the spread holds a duration, and says it within a thirtieth.
@@ -86,7 +84,7 @@ func TestCharging(t *testing.T) {
 			"charglt":  {Mix: "charglt", Replay: 3000},
 		} {
 			t.Run(engine.String()+" "+name, func(t *testing.T) {
-				o.Options = Options{Data: t.TempDir(), Database: storetest.Config(t, engine).URL, Out: io.Discard, Log: io.Discard}
+				o.Options = quietly(t, engine)
 				o.Face, o.Accounts, o.Callers = "direct", 300, 64
 				res, err := Charging(t.Context(), o)
 				if err != nil {

@@ -1,13 +1,11 @@
 package bench
 
 import (
-	"io"
 	"testing"
 
 	"tandem/app/verify"
 	"tandem/bss/subscription"
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
 )
 
@@ -17,7 +15,7 @@ func TestExistingLinesAreWhole(t *testing.T) {
 	const lines = 120
 	for _, engine := range []store.Dialect{store.SQLite, store.Postgres} {
 		t.Run(engine.String(), func(t *testing.T) {
-			r, err := newRig(t.Context(), Options{Data: t.TempDir(), Database: storetest.Config(t, engine).URL, Out: io.Discard, Log: io.Discard})
+			r, err := newRig(t.Context(), quietly(t, engine))
 			if err != nil {
 				t.Fatal(err)
 			}
