@@ -207,7 +207,7 @@ func bodies(t *testing.T) map[string]map[string]any {
 		"RECEIVABLE.bankStatement": {"file": "{{t}}"},
 		"REVENUE.finding": {"control": {"id": "R2"}, "key": "{{t}}{{n}}", "state": "open"},
 		"REVENUE.report": {"from": null, "to": null, "madeDate": null},
-		"LEDGER.account": {"account": "revenue:{{n}}", "glAccount": "{{n}}"},
+		"LEDGER.account": {"account": "revenue:{{w}}{{n}}", "glAccount": "{{n}}"},
 		"LEDGER.recognitionRun": {"legalEntity": {"id": "{{w}}books"}, "period": "2026-01"},
 		"LEDGER.periodClose": {"legalEntity": {"id": "{{w}}books"}, "period": "2026-02", "action": "close", "state": null},
 		"LEDGER.generalLedgerExport": {"legalEntity": {"id": "{{w}}books"}, "period": "2026-01", "by": "day"},
