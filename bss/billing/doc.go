@@ -39,8 +39,15 @@
 // The [Document] is the one thing that is posted; invoice, explanation and TMF678 are views
 // of it. Who sells is a [LegalEntity], taxed by dated [TaxRate]s; an account may be billed by
 // another one (accountRelationship "billedBy"): its charges are lines of the payer's bill.
-// Usage is billed by rectangles, written up to a number and used before an instant
-// (billing_usage_upto): what comes late is in the next one.
+// Usage is billed by rectangles, one for each wallet, written up to a number and used before
+// an instant (billing_usage_upto): what comes late is in the next one, and a wallet that is
+// billed elsewhere from now on leaves behind what was used before.
+//
+// What of an account is changed holds from when it was changed: a billing day makes one short
+// bill ([calendar]), a zone holds up to the end of its billing period, an exemption for its
+// days. What a final credit note gave back of a period (billing_credited) no correction of it
+// gives back once more. Bills of an entity that the house has made up are held until it is
+// completed.
 //
 // Many bills are made by a [BillRun], which a person starts and another one approves:
 //
