@@ -20,7 +20,8 @@ import (
 // BillingOptions are those of the bill run.
 type BillingOptions struct {
 	Options
-	Accounts int // each with items of five charges and usage
+	Accounts int  // each with items of five charges and usage
+	Compare  bool // the bills are then compared with what they would be at another price
 }
 
 // Billing measures a bill run: drafts for all accounts with tax and totals, then number,
@@ -74,6 +75,11 @@ func Billing(ctx context.Context, o BillingOptions) (Result, error) {
 	}
 	if err := b.analyse(ctx); err != nil {
 		return Result{}, err
+	}
+	if o.Compare {
+		if err := b.compare(ctx, run, &r); err != nil {
+			return r, fmt.Errorf("compare: %w", err)
+		}
 	}
 	return r, b.prove(ctx, &r)
 }

@@ -167,6 +167,7 @@ func twinDDL(tx *store.Tx, table string) ([]string, error) {
 			s = strings.Replace(s, " INDEX ", " INDEX bench_", 1)
 			s = strings.Replace(s, " ON "+table, " ON bench_"+table, 1)
 		} else {
+			s = strings.Replace(s, `"`+table+`"`, table, 1) // so it is written of a table that was renamed
 			s = strings.Replace(s, "CREATE TABLE "+table, "CREATE TABLE bench_"+table, 1)
 		}
 		texts[i] = s + ";"

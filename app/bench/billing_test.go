@@ -21,7 +21,7 @@ func TestBillingBench(t *testing.T) {
 	for _, engine := range []store.Dialect{store.SQLite, store.Postgres} {
 		t.Run(engine.String(), func(t *testing.T) {
 			var out, log bytes.Buffer
-			o := BillingOptions{Options: Options{Data: t.TempDir(), Database: storetest.Config(t, engine).URL, Out: &out, Log: &log}, Accounts: accounts}
+			o := BillingOptions{Options: Options{Data: t.TempDir(), Database: storetest.Config(t, engine).URL, Out: &out, Log: &log}, Accounts: accounts, Compare: true}
 			r, err := Billing(t.Context(), o)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, log.Bytes())

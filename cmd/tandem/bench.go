@@ -19,6 +19,7 @@ func runBench(ctx context.Context, args []string) error {
 		return errors.New("say what to measure: orders, api, charging, billing or render")
 	}
 	var c bench.ChargingOptions
+	compare := false
 	o := &c.Options
 	o.Out, o.Log = os.Stdout, os.Stderr
 	f := flag.NewFlagSet("tandem bench "+args[0], flag.ContinueOnError)
@@ -33,7 +34,7 @@ func runBench(ctx context.Context, args []string) error {
 		"api":      func(ctx context.Context) (bench.Result, error) { return bench.API(ctx, *o) },
 		"charging": func(ctx context.Context) (bench.Result, error) { return bench.Charging(ctx, c) },
 		"billing": func(ctx context.Context) (bench.Result, error) {
-			return bench.Billing(ctx, bench.BillingOptions{Options: *o, Accounts: c.Accounts})
+			return bench.Billing(ctx, bench.BillingOptions{Options: *o, Accounts: c.Accounts, Compare: compare})
 		},
 		"render": func(ctx context.Context) (bench.Result, error) { return bench.Render(ctx, *o) },
 	}[args[0]]
@@ -55,6 +56,7 @@ func runBench(ctx context.Context, args []string) error {
 		f.Int64Var(&c.Replay, "replay", 0, "charge so many requests instead of for a time, then stop and replay them all")
 	} else if args[0] == "billing" {
 		f.IntVar(&c.Accounts, "accounts", 10_000, "accounts to bill, each with five charges and usage")
+		f.BoolVar(&compare, "compare", false, "compare the bills with what they would be at another price")
 	} else if args[0] != "render" {
 		f.IntVar(&o.Existing, "existing", 1000, "products that exist before")
 		f.IntVar(&o.Workers, "workers", 16, "callers at once")
