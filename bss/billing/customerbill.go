@@ -122,7 +122,7 @@ func minorMoney(minor int64, c money.Currency) (*tmf.Money, error) {
 	return &r, err
 }
 
-// read adds what the document says. One that was erased says nothing.
+// read adds what the document says. One that is gone, which an audit finds, says nothing.
 func (b *CustomerBill) read(doc []byte, next, due string) error {
 	if len(doc) == 0 {
 		return nil

@@ -104,7 +104,7 @@ func scanExplanation(r store.Rows) (*Explanation, error) {
 func explainAll(tx *store.Tx, page []*Explanation) error {
 	for _, x := range page {
 		if x.doc == nil {
-			x.Text = say("", "explain.erased")
+			x.Text = say("", "explain.gone")
 			continue
 		}
 		if err := x.explain(tx); err != nil {

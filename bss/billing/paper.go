@@ -63,8 +63,8 @@ const (
 const readPaper = "SELECT number, issue_date, due_date, doc FROM billing_shown WHERE tenant = $1 AND id = $2"
 
 // ReadPaper reads a bill as people see it, by its id. itemised is one of Itemisations; "": as
-// each account says whose usage it is. It fails with "erased" once the document was erased,
-// and with fault.Unavailable if records are to be shown where charging does not run.
+// each account says whose usage it is. It fails with "documentGone" if its document is gone,
+// which an audit finds, and with fault.Unavailable if records are to be shown where charging does not run.
 func ReadPaper(tx *store.Tx, bill, itemised string) (*Paper, error) {
 	if itemised != "" && !slices.Contains(Itemisations, itemised) {
 		return nil, fault.BadInput("badItemisation", "Usage is shown %s, not %.20q", strings.Join(Itemisations, ", "), itemised)
@@ -79,7 +79,7 @@ func ReadPaper(tx *store.Tx, bill, itemised string) (*Paper, error) {
 		return nil, err
 	}
 	if doc == "" {
-		return nil, fault.Clash("erased", "What stood on the bill %q was erased; its number and its hash are kept", bill)
+		return nil, fault.Clash("documentGone", "The document of bill %q is gone; its number and its hash are kept: see tandem verify", bill)
 	}
 	if p.Document, err = ReadDocument([]byte(doc)); err != nil {
 		return nil, fmt.Errorf("bill %s: %w", bill, err)

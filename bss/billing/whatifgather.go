@@ -19,7 +19,7 @@ type replayed struct {
 	id, account, number string
 	currency            string
 	turn, at            int64
-	doc                 *Document // as it was posted; nil: it was erased
+	doc                 *Document // as it was posted; nil: it is gone
 	own                 *gathering
 	earlier             map[string][]compute.Billed // by item: what bills before it had billed
 	now                 []compute.UsageSum          // its usage by the changed tariffs
@@ -56,7 +56,7 @@ func readBills(tx *store.Tx, ids []string) (all []*replayed, groups [][]*replaye
 			return b, err
 		}
 		if doc == "" {
-			b.park("erased", "What stood on the bill %s was erased", b.number)
+			b.park("documentGone", "The document of bill %s is gone: see tandem verify", b.number)
 			return b, nil
 		}
 		if b.doc, err = ReadDocument([]byte(doc)); err != nil {

@@ -144,12 +144,15 @@ func (d *desk) firstDifferences(ctx context.Context, c *billing.BillComparison) 
 	if c.Progress.Lines > int64(len(lines)) {
 		fmt.Fprintf(d.out, "... and %d lines more: --csv writes all of them\n", c.Progress.Lines-int64(len(lines)))
 	}
+	if c.Progress.Parked == 0 {
+		return nil
+	}
 	var bills []*billing.ComparedBill
-	if err := d.do(ctx, http.MethodGet, fmt.Sprintf("/comparedBill?billComparison.id=%s&code=%s&limit=%d", c.ID, "notReproduced,notComputable,documentGone,otherCalendar", listed), nil, &bills); err != nil {
+	if err := d.do(ctx, http.MethodGet, fmt.Sprintf("/comparedBill?billComparison.id=%s&changedLines=0&limit=%d", c.ID, listed), nil, &bills); err != nil {
 		return err
 	}
 	for _, b := range bills {
-		fmt.Fprintf(d.out, "%s  bill %s is set aside: %s\n", b.BillingAccount.ID, b.Bill.Name, b.Reason)
+		fmt.Fprintf(d.out, "%s  bill %s  %s  %s\n", b.BillingAccount.ID, b.Bill.Name, b.Code, b.Reason)
 	}
 	return nil
 }
