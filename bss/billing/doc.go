@@ -83,12 +83,12 @@
 // that it is a performance obligation, whose revenue is recognised when it is rendered
 // ([Recognise], bss/ledger/recognition).
 //
-// Hears Product*, and its own BillsPosted for contracts; tells BillsPosted. Every heard fact is written to billing_heard, so
+// Hears Product*, and its own BillsPosted for contracts and to tell customers; tells BillsPosted. Every heard fact is written to billing_heard, so
 // that hearing it twice changes nothing. What cannot be billed (no account, an
 // account that is closed or in another currency) fails, and is seen among the
 // parked facts with its reason.
 //
 // Doors: [AccountFor], [ItemsOf], [MonthlyValue], [Needs], [SettlePayer], [Gather], [Preview], [Judge],
-// [KeepDocument], [PostBill], [Paid], [BillUsageOf],
+// [KeepDocument], [PostBill], [Paid], [BillUsageOf], [ReadPaper], [Documents],
 // [Handle], [AuditBills].
 package billing
