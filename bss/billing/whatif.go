@@ -301,7 +301,7 @@ var ComparedBills = tmf.Kind[ComparedBill, *ComparedBill]{
 		From:    "billing_compared",
 		Columns: "comparison, bill, account, number, currency, lines, net, tax, gross, new_net, new_tax, new_gross, code, reason",
 		Order:   []string{"comparison", "bill"},
-		Paths:   map[string]string{"billComparison.id": "comparison", "bill.id": "bill", "billingAccount.id": "account", "code": "code"},
+		Paths:   map[string]string{"billComparison.id": "comparison", "bill.id": "bill", "billingAccount.id": "account", "code": "code", "changedLines": "lines"},
 		Find: func(id string, first int) (string, []any) {
 			comparison, bill, ok := strings.Cut(id, ".")
 			if !ok {

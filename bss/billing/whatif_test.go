@@ -126,7 +126,11 @@ func TestBillsComeToTheSameUnderTheSameCatalogue(t *testing.T) {
 		for n := range comparedAccounts {
 			offering, _ := o.anyPlan(r, fmt.Sprint("P", n))
 			customer := o.customer("Groß")
-			account := o.account(customer, "")
+			more := ""
+			if n > comparedAccounts-4 { // others pay for them, in two levels
+				more = `"accountRelationship":[{"relationshipType":"billedBy","validFor":{"startDateTime":"2020-01-01T00:00:00Z"},"account":{"id":"` + all[(n-1)%(comparedAccounts-2)].account + `"}}],`
+			}
+			account := o.account(customer, more)
 			from := on("2026-09-10T09:00:00Z").Add(time.Duration(r.IntN(50*24)) * time.Hour)
 			all = append(all, line{o.runs(offering, customer, account, from), account})
 			o.pauses(r, all[n].product, from, 20)
