@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"tandem/app"
+	"tandem/app/apptest"
 	"tandem/app/mobile"
 	"tandem/bss/billing"
 	"tandem/bss/ledger"
@@ -33,7 +34,6 @@ import (
 	"tandem/kit/civil"
 	"tandem/kit/money"
 	"tandem/kit/store"
-	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
 )
 
@@ -49,8 +49,9 @@ type rig struct {
 func each(t *testing.T, f func(r *rig)) {
 	for _, engine := range []store.Dialect{store.SQLite, store.Postgres} {
 		t.Run(engine.String(), func(t *testing.T) {
-			r := &rig{T: t, dir: t.TempDir()}
-			a, err := app.New(t.Context(), app.Config{Data: r.dir, Database: storetest.Config(t, engine).URL, AdminToken: superuser, Tenant: "alpha",
+			data, database := apptest.Store(t, engine)
+			r := &rig{T: t, dir: data}
+			a, err := app.New(t.Context(), app.Config{Data: data, Database: database, AdminToken: superuser, Tenant: "alpha",
 				AllowLocal: true, Lab: true, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 			if err != nil {
 				t.Fatal(err)
@@ -205,17 +206,19 @@ func bodies(t *testing.T) map[string]map[string]any {
 		"RECEIVABLE.dunningPolicy": {"segment": "{{t}}{{n}}", "level": [{"afterDays": 3, "action": "remind"}]},
 		"RECEIVABLE.mandate": {"account": {"id": "ada"}, "iban": "DE89370400440532013000", "signedOn": "2026-01-05", "debtorName": "{{t}}", "state": null},
 		"RECEIVABLE.bankStatement": {"file": "{{t}}"},
-		"REVENUE.finding": {"control": {"id": "R2"}, "key": "{{t}}{{n}}", "state": "open"},
-		"REVENUE.report": {"from": null, "to": null, "madeDate": null},
 		"LEDGER.account": {"account": "revenue:{{w}}{{n}}", "glAccount": "{{n}}"},
 		"LEDGER.recognitionRun": {"legalEntity": {"id": "{{w}}books"}, "period": "2026-01"},
 		"LEDGER.periodClose": {"legalEntity": {"id": "{{w}}books"}, "period": "2026-02", "action": "close", "state": null},
 		"LEDGER.generalLedgerExport": {"legalEntity": {"id": "{{w}}books"}, "period": "2026-01", "by": "day"},
+		"REVENUE.finding": {"control": {"id": "R2"}, "key": "{{t}}{{n}}", "state": "open"},
+		"REVENUE.controlRun": {"state": "running"},
+		"REVENUE.report": {"from": null, "to": null, "madeDate": null},
 		"BILLING.deposit": {"billingAccount": {"id": "ada"}, "reason": "{{t}}", "state": null},
 		"BILLING.billableItem": {"state": "active", "product": {"id": "{{t}}"}, "price": {"id": "{{t}}"}, "billingAccount": {"id": "{{t}}"}},
 		"BILLING.legalEntity": {"address": {"country": "DE"}},
 		"BILLING.taxRate": {"jurisdiction": "FR", "category": "{{t}}{{n}}", "code": "S", "percent": 20, "validFrom": "2026-01-01"},
 		"BILLING.creditNoteRequest": {"state": "waiting", "bill": {"id": "{{t}}"}, "reason": "{{t}}"},
+		"BILLING.billPreview": {"order": [{"productOffering": {"id": "presence"}, "productCharacteristic": [{"name": "note", "value": "{{t}}"}]}], "currency": "EUR"},
 		"BILLING.billDecision": {"subject": {"id": "{{t}}"}, "decision": "release", "reason": "{{t}}"},
 		"FULFILMENT.faultPolicy": {"tries": 3, "description": "{{t}}"},
 		"FULFILMENT.falloutAction": {"action": "retry", "fallout": ["fallen"], "reason": "{{t}}"},
@@ -548,6 +551,10 @@ func (w who) bills(m marks) {
 		}
 		tx.QueueOne("UPDATE billing_draft SET held = $3 WHERE tenant = $1 AND id = $2", m.id+"bill", m.text)
 		tx.Insert("INSERT INTO billing_parked (tenant, run, account, code, reason, attempts, at)", m.id+"run", m.id+"payer", "noTaxRate", m.text, 1, store.Micros(tx.Now()))
+		tx.Insert("INSERT INTO billing_compared (tenant, comparison, bill, account, number, currency, lines, net, tax, gross, new_net, new_tax, new_gross, code, reason)",
+			m.id+"comparison", m.id+"bill", m.id+"payer", m.text, "EUR", 1, 100, 19, 119, 200, 38, 238, "changed", m.text)
+		tx.Insert("INSERT INTO billing_difference (tenant, comparison, bill, n, account, item, product, offering, name, sort, currency, was, becomes, code, reason)",
+			m.id+"comparison", m.id+"bill", 1, m.id+"payer", m.id+"item", m.id+"product", m.id+"presence", m.text, "recurring", "EUR", 100, 200, "price", m.text)
 		return nil
 	})
 	if err != nil {
