@@ -269,7 +269,7 @@ func (p *prober) references(k tmf.Mounted, over map[string]map[string]any, n int
 		body["id"] = fmt.Sprintf("%s%d-0", m.id, n) // alpha has this one, and nobody the other
 		p.asked++
 		got[i] = p.third.do("POST", route, body)
-		if k.Meta().Name == "billRun" {
+		if name := k.Meta().Name; name == "billRun" || name == "controlRun" {
 			p.third.settle() // a run of the tenant's own is in the way of his next one
 		}
 		p.search("POST "+route, answerBytes(got[i]), m.id, m.text, m.digits)

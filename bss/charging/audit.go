@@ -96,8 +96,9 @@ type audit struct {
 	r        *Room
 	since    bool // rows up to the marks are not added up again
 	found    func(tenant, words string) error
-	upto     map[uint32]int64 // position of the journal, by tenant
-	number   map[uint32]int64 // of the last usage row before it
+	wrong    func(plan rating.Plan, charged int64, want *big.Int, words string) error // of a price; nil: found hears of it
+	upto     map[uint32]int64                                                         // position of the journal, by tenant
+	number   map[uint32]int64                                                         // of the last usage row before it
 	names    map[uint32]string
 	written  map[uint32]totals // what the usage rows say
 	read     map[uint32]totals // what the journal says
@@ -130,11 +131,24 @@ func (r *Room) AuditJournal(ctx context.Context, found func(tenant, words string
 	return a.sum, err
 }
 
+func (r *Room) newAudit(found func(tenant, words string) error) *audit {
+	return &audit{r: r, found: found, upto: map[uint32]int64{}, number: map[uint32]int64{}, names: map[uint32]string{}, written: map[uint32]totals{},
+		read: map[uint32]totals{}, unjudged: map[uint32]int64{}, marks: map[uint32]mark{}, rules: map[uint32]rating.Plan{}, open: map[chain]chainRate{}}
+}
+
+// differs tells of a record that was charged otherwise than it costs.
+func (a *audit) differs(tenant, tariff uint32, charged int64, want *big.Int, words string) error {
+	if a.wrong != nil {
+		return a.wrong(a.rules[tariff], charged, want, words)
+	}
+	return a.found(a.names[tenant], words)
+}
+
 // auditJournal does so. since: only the rows that were written since the last marks
 // are added up, which is enough to set new ones.
 func (r *Room) auditJournal(ctx context.Context, since bool, found func(tenant, words string) error) (*audit, error) {
-	a := &audit{r: r, since: since, found: found, upto: map[uint32]int64{}, number: map[uint32]int64{}, names: map[uint32]string{}, written: map[uint32]totals{},
-		read: map[uint32]totals{}, unjudged: map[uint32]int64{}, marks: map[uint32]mark{}, rules: map[uint32]rating.Plan{}, open: map[chain]chainRate{}}
+	a := r.newAudit(found)
+	a.since = since
 	if err := r.readShelves(ctx); err != nil {
 		return a, err
 	}
@@ -305,7 +319,7 @@ func (a *audit) group(rec *core.Record, m *core.Move, i int) error {
 	if want.Cmp(big.NewInt(g.Charged)) == 0 {
 		return nil
 	}
-	return a.found(a.names[rec.Tenant], fmt.Sprintf("session %q (shard %d, record %d): %d units were charged with %d of 10^-9, by tariff %d they cost %s",
+	return a.differs(rec.Tenant, g.Tariff, g.Charged, want, fmt.Sprintf("session %q (shard %d, record %d): %d units were charged with %d of 10^-9, by tariff %d they cost %s",
 		m.Session.Name(), rec.Shard, rec.N, g.Priced, g.Charged, g.Tariff, want))
 }
 

@@ -40,6 +40,10 @@ type audited struct {
 // that differ. Accounts of other nodes are looked at as the journal has them. It says
 // how many were judged; the ones that cannot be are an error.
 func (r *Room) AuditBalances(ctx context.Context, tenant string, found func(account, words string) error) (judged int64, err error) {
+	return r.auditBalances(ctx, tenant, func(a *audited, words string) error { return found(a.ID, words) })
+}
+
+func (r *Room) auditBalances(ctx context.Context, tenant string, found func(a *audited, words string) error) (judged int64, err error) {
 	if err := r.readShelves(ctx); err != nil {
 		return 0, err
 	}
@@ -69,7 +73,7 @@ func (r *Room) AuditBalances(ctx context.Context, tenant string, found func(acco
 }
 
 // auditAway audits the accounts that this node does not decide for, some shards at a time.
-func (r *Room) auditAway(ctx context.Context, tenant string, away *[journal.Shards][]int64, found func(account, words string) error) (judged int64, err error) {
+func (r *Room) auditAway(ctx context.Context, tenant string, away *[journal.Shards][]int64, found func(a *audited, words string) error) (judged int64, err error) {
 	for first := 0; first < journal.Shards; first += shardsRecall {
 		numbers := slices.Concat(away[first : first+shardsRecall]...)
 		var all []audited
@@ -97,7 +101,7 @@ func (r *Room) auditAway(ctx context.Context, tenant string, away *[journal.Shar
 
 // AuditBalance does so for one account.
 func (r *Room) AuditBalance(ctx context.Context, tenant, id string) (words string, err error) {
-	say := func(_, w string) error { words = w; return nil }
+	say := func(_ *audited, w string) error { words = w; return nil }
 	page, err := r.accounts(ctx, tenant, "id = $2", id)
 	if err != nil {
 		return "", err
@@ -126,7 +130,7 @@ func (r *Room) accounts(ctx context.Context, tenant, where string, args ...any) 
 
 // judge compares what the entries of some accounts say with what is in them, by
 // whichever way that is found out.
-func (r *Room) judge(ctx context.Context, tenant string, page []audited, look func(context.Context, []audited) error, found func(account, words string) error) error {
+func (r *Room) judge(ctx context.Context, tenant string, page []audited, look func(context.Context, []audited) error, found func(a *audited, words string) error) error {
 	for some := range slices.Chunk(page, auditAtOnce) {
 		if err := r.booked(ctx, tenant, some); err != nil {
 			return err
@@ -156,7 +160,7 @@ func (r *Room) judge(ctx context.Context, tenant string, page []audited, look fu
 			}
 		}
 		if words != "" {
-			if err := found(a.ID, words); err != nil {
+			if err := found(a, words); err != nil {
 				return err
 			}
 		}

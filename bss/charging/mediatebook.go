@@ -222,7 +222,7 @@ func (a *audit) posted(rec *core.Record, x *core.Posted) error {
 	if want.IsInt64() && want.Int64() == x.Totals.Money {
 		return nil
 	}
-	return a.found(a.names[rec.Tenant], fmt.Sprintf("file %d, record %d (shard %d, record %d): %d units were charged with %d of 10^-9, by tariff %d they cost %s",
+	return a.differs(rec.Tenant, x.Tariff, x.Totals.Money, want, fmt.Sprintf("file %d, record %d (shard %d, record %d): %d units were charged with %d of 10^-9, by tariff %d they cost %s",
 		x.File, x.Place, rec.Shard, rec.N, x.Priced, x.Totals.Money, x.Tariff, want))
 }
 

@@ -4,7 +4,7 @@ package revenue
 var controls []Control
 
 // controlIDs are their ids: the table of controls is made of them before the list is.
-var controlIDs = []string{"R1", "R2", "R3", "R4", "R5", "R18", "R20", "R21", "R22", "R27"}
+var controlIDs = []string{"R1", "R2", "R3", "R4", "R5", "R8", "R10", "R12", "R14", "R16", "R18", "R20", "R21", "R22", "R27"}
 
 var fixDays int64 = 60
 
@@ -36,6 +36,16 @@ func init() {
 		Classes: []string{BillingLate, BillingEarly}, Confidence: 95, work: products})
 	add("R5", Control{Name: "End of billing", Area: areaOrder, Left: "product inventory", Right: "open billable items", Key: "product",
 		Classes: []string{BilledAfterEnd, BilledInFull, BilledAsBarred}, Formula: byDay, Confidence: 95, Correction: Propose, FixDays: &fixDays, work: products})
+	add("R8", Control{Name: "Files of usage", Area: areaUsage, Left: "sequence numbers of files that came", Right: "all of them", Key: "source and first number",
+		Classes: []string{FileGap}, Confidence: 80, work: files})
+	add("R10", Control{Name: "Usage charged twice", Area: areaUsage, Left: "newest usage", Right: "itself", Key: "customer and session",
+		Classes: []string{ChargedTwice}, Confidence: 90, work: twice})
+	add("R12", Control{Name: "Usage in suspense", Area: areaRating, Left: "usage that could not be charged", Right: "average charge of a record", Key: "source and reason",
+		Classes: []string{InSuspense}, Confidence: 60, work: suspense})
+	add("R14", Control{Name: "Rating anew", Area: areaRating, Left: "charges in the journal", Right: "prices by the words of the tariffs", Key: "side and currency",
+		Classes: []string{WrongPrice}, Confidence: 99, work: rerated})
+	add("R16", Control{Name: "Wallets", Area: areaFinance, Left: "what is in each wallet", Right: "what came less what went", Key: "account",
+		Classes: []string{WalletDiffers}, Confidence: 99, work: wallets})
 	add("R18", Control{Name: "Posted and delivered", Area: areaBilling, Left: "posted bills and drafts", Right: "series, books, delivery", Key: "bill",
 		Classes: []string{BrokenChain, Undelivered, NotPosted}, Confidence: 90, Patience: "P3D", work: delivered})
 	add("R20", Control{Name: "Payments", Area: areaReceivables, Left: "payments and claims", Right: "allocations and the books", Key: "claim, payment, account",
