@@ -127,7 +127,7 @@ func triesOf(tx *store.Tx, account, method, oldest string) (open, declined int64
 func chargeCard(tx *store.Tx, method string, due debts) error {
 	first := due[0]
 	t := attempt{sort: cardPayment, method: method, account: first.Account, entity: first.Entity, amount: money.Amount{Currency: first.Amount.Currency}, automatic: true}
-	p := &PaymentResource{Description: "Automatic payment of what is due", Account: &Ref{ID: first.Account}, PaymentMethod: &Method{ID: method, ReferredType: "TokenizedCard"},
+	p := &PaymentResource{Description: "Automatic payment of what is due", Account: &Ref{ID: first.Account}, PaymentMethod: &Method{ID: method, ReferredType: "tokenizedCard"},
 		Status: "pending", StatusDate: tx.Now(), PaymentDate: tx.Now()}
 	var shares []Share
 	for _, c := range due {

@@ -20,8 +20,8 @@ var MethodAPI = tmf.API{ID: "TMF670", Name: "Payment Method", Version: "4.0.0", 
 // that isPreferred is charged by itself for what falls due on its account.
 //
 // The attributes are those of all the classes of the API that are taken here:
-// TokenizedCard, DirectDebit, BankAccountDebit and, for the record only, Cash, Check and
-// BankAccountTransfer.
+// tokenizedCard, directDebit, bankAccountDebit and, for the record only, cash, check and
+// bankAccountTransfer.
 type PaymentMethod struct {
 	tmf.Entity
 	Name              string            `json:"name,omitzero" tmf:"required"`
@@ -73,11 +73,31 @@ func init() {
 	PaymentMethods.OnPost = postMethod
 }
 
-// sorts of method that money is taken by, by class in small letters.
-var methodSorts = map[string]string{"tokenizedcard": Card, "directdebit": DirectDebit, "bankaccountdebit": DirectDebit,
-	"cash": "", "check": "", "bankaccounttransfer": ""}
+// methodClasses are the classes of method that are kept, as the API spells them, and the
+// sort of money that each is: none are for the record only.
+var methodClasses = []struct{ class, sort string }{{"tokenizedCard", Card}, {"directDebit", DirectDebit}, {"bankAccountDebit", DirectDebit},
+	{"cash", ""}, {"check", ""}, {"bankAccountTransfer", ""}}
 
-func (m *PaymentMethod) sort() string { return methodSorts[strings.ToLower(m.Type)] }
+// known tells whether the method is of a class that is kept, and spells it as the API
+// does. An operator's own class, which says that PaymentMethod is its base, is a record.
+func (m *PaymentMethod) known() bool {
+	for _, c := range methodClasses {
+		if strings.EqualFold(c.class, m.Type) {
+			m.Type = c.class
+			return true
+		}
+	}
+	return m.BaseType == "PaymentMethod" && !strings.EqualFold(m.Type, "bankCard")
+}
+
+func (m *PaymentMethod) sort() string {
+	for _, c := range methodClasses {
+		if c.class == m.Type {
+			return c.sort
+		}
+	}
+	return ""
+}
 
 func (m *PaymentMethod) account() string {
 	if len(m.Account) == 0 {
@@ -92,8 +112,8 @@ func defaultMethod(tx *store.Tx, m *PaymentMethod) error {
 }
 
 func checkMethod(tx *store.Tx, old, m *PaymentMethod) error {
-	if _, known := methodSorts[strings.ToLower(m.Type)]; !known {
-		return fault.BadInput("unknownMethod", "@type %q is not a way of paying that is kept here: TokenizedCard, DirectDebit or BankAccountDebit. Card numbers are not taken", m.Type)
+	if !m.known() {
+		return fault.BadInput("unknownMethod", "@type %q is not a way of paying that is kept here: tokenizedCard, directDebit or bankAccountDebit. Card numbers are not taken", m.Type)
 	}
 	for _, text := range []string{m.Name, m.Description, m.Token, m.TokenType, m.LastFourDigits, m.AuthorizationCode, m.StatusReason, string(m.Extra)} {
 		if card.HasNumber(text) {
@@ -114,6 +134,7 @@ func checkMethod(tx *store.Tx, old, m *PaymentMethod) error {
 
 // postMethod keeps what is secret of a method apart from it.
 func postMethod(tx *store.Tx, m *PaymentMethod) error {
+	m.known()
 	switch m.sort() {
 	case Card:
 		return postCard(tx, m)
