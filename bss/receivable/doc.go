@@ -31,7 +31,24 @@
 //	TakeStatus (pain.002) ────> rejected: the claim is open; retry, hold, or stop the mandate
 //	TakeStatement (camt.053) ─> settled: Receive; returned: Return; transfer: Receive; else bankEntry (open)
 //
+// Refunds go back by transfer (transfer.go, pain.001) or to the card. Files of collections
+// are made by themselves on bank days, of what customers were told of (sepaschedule.go).
+//
+// Cards (card*.go): only tokens. Each movement is an attempt that is stored before the
+// gateway is asked, and asked about until it is known how it ended; a webhook is a hint to ask.
+//
+//	payment, refund (TMF676), ChargeDue ─> attempt minted ─job─> sent ─> succeeded: Receive
+//	                                                                 └─> declined, cancelled: nothing moved
+//	webhook ─> inbox ─> ask again; dispute: chargeback, the claim is open again, with its fee
+//
+// What people decide (arrangement.go, dispute.go, decision.go, writeoffface.go, agency.go):
+//
+//	payment plan, promise: active ─> kept | broken: the ladder goes on
+//	dispute: open ─> credited by a credit note | rejected: dunned again
+//	write-off: waiting ─> approved by another person | rejected;   agency: placed ─> paid | recalled | closed
+//
 // Hears BillsPosted, ProductSuspended, ProductResumed. Doors: [Receive], [Allocate], [Release], [Return], [GiveBack],
-// [WriteOff],
-// [Recover], [Charge], [Collect], [DebitFile], [TakeStatus], [TakeStatement], [TakeBankFile], [Dun], [Pause], [Dispute], [Claims], [Ageing], [Audit].
+// [WriteOff], [Recover], [Charge], [ChargeDue], [Cards], [Collect], [CollectScheduled], [DebitFile], [TakeStatus],
+// [TakeStatement], [ReadBankFile], [TakeBankFile], [Dun], [Pause], [Resume], [Unbar], [Dispute], [AgencyCSV],
+// [Claims], [Ageing], [Reports], [Audit].
 package receivable
