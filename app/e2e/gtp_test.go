@@ -309,6 +309,9 @@ func (m *gtp) attach(imsi string) *phone {
 		}
 		return p.address.IsValid()
 	})
+	m.await("the phone's route", func() bool { // which it lays when it has the address
+		return strings.Contains(run(m.t, "ip", "-n", "ue", "-4", "route", "show", "default"), "ue1")
+	})
 	dial := func(ctx context.Context, network, address string) (c net.Conn, err error) {
 		err = gw.In("ue", func() (err error) {
 			c, err = (&net.Dialer{}).DialContext(ctx, "tcp4", address)

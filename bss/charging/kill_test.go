@@ -162,6 +162,7 @@ func (e errand) run(t *testing.T) (killed bool) {
 func TestTransferSurvivesKill(t *testing.T) {
 	for _, engine := range []store.Dialect{store.SQLite, store.Postgres} {
 		t.Run(engine.String(), func(t *testing.T) {
+			t.Parallel() // it waits for leases
 			c := storetest.Config(t, engine)
 			e := errand{Path: c.Path, URL: c.URL}
 			if e.URL == "" {

@@ -114,6 +114,7 @@ func TestMediationIsKilled(t *testing.T) {
 	}
 	for _, engine := range []store.Dialect{store.SQLite, store.Postgres} {
 		t.Run(engine.String(), func(t *testing.T) {
+			t.Parallel() // its nodes start and wait for leases
 			c, log, dir := storetest.Config(t, engine), store.Config{}, t.TempDir()
 			if engine == store.SQLite {
 				log = storetest.Config(t, engine)
