@@ -282,31 +282,6 @@ func TestWhoPaysWhileHisBarIsUnderWay(t *testing.T) {
 	})
 }
 
-// A line about which an order is under way is barred when that has ended; the others are
-// barred meanwhile.
-func TestOneBusyLineHoldsUpNoOther(t *testing.T) {
-	withLines(t, func(l *lines) {
-		l.account("a", "Anna", "")
-		both := l.sell("a", 2)
-		reached, release := l.hold(imsi(0))
-		o := &order.ProductOrder{RelatedParty: []tmf.RelatedParty{{ID: "customer-a", Role: "customer", ReferredType: "Customer"}}, ProductOrderItem: []order.Item{{ID: "1", Action: order.Modify,
-			Product: &order.Product{ID: both[0], Status: subscription.Suspended}}}}
-		l.must(func(tx *store.Tx) error { return order.Place(tx, o) }) // he has lost his telephone
-		reached()
-		l.owes("a", 1)
-		l.dunNow("a")
-		l.becomes(both[1], "suspended", "barred")
-		if n := l.count("receivable_bar WHERE tenant = $1"); n != 1 {
-			t.Errorf("%d lines were barred while one of them was busy", n)
-		}
-		release()
-		l.becomes(both[0], "suspended", "")
-		l.pays("a", 5000)
-		l.becomes(both[1], "active", "lifted")
-		l.becomes(both[0], "suspended", "") // what he ordered himself is not lifted by money
-	})
-}
-
 // Who pays before his lines are ended keeps them; who does not pay loses them.
 func TestNobodyIsDisconnectedAfterHePaid(t *testing.T) {
 	withLines(t, func(l *lines) {
