@@ -185,6 +185,18 @@ func (r *Room) fileTaken() {
 	nudge(r.taken.news)
 }
 
+// awaitProjected waits until all tenants have been projected up to a place of the journal.
+// Who is stopped finds out himself.
+func (r *Room) awaitProjected(ctx context.Context, place int64) {
+	for r.upto.Load() < place {
+		select {
+		case <-r.further:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // eachUsed makes a row of each record of a file, so that it is priced as it was: alone.
 func eachUsed(row usedRow, page []byte, take func(usedRow) error) error {
 	if len(page) == 0 {

@@ -43,6 +43,10 @@ func (m *Mediator) Take(ctx context.Context, f *Feed, path string) (File, error)
 	return x.out, x.err
 }
 
+// filesBehind is how many files may be charged and not be written down yet: what is
+// charged faster than it can be seen only lets the journal grow.
+const filesBehind = 2
+
 // TakeEach takes files as Take does, and tells of each how it ended, in their order.
 // It asks for a file before the one before it has ended, and returns when all have.
 // Files that come after the end of ctx are not looked at.
@@ -63,8 +67,14 @@ func (m *Mediator) TakeEach(ctx context.Context, files iter.Seq2[*Feed, string],
 	}()
 	go func() {
 		defer close(charged)
+		var ends []int64 // of those charged last, in the journal
 		for x := range looked {
+			if len(ends) == filesBehind {
+				m.room.awaitProjected(ctx, ends[0])
+				ends = ends[1:]
+			}
 			m.carryOut(ctx, x)
+			ends = append(ends, m.room.Engine.Position())
 			charged <- x
 		}
 	}()

@@ -41,6 +41,7 @@ func (r *Room) project(ctx context.Context) {
 			r.log.Error("charging: the journal could not be projected; trying again", "err", err)
 			more = false
 		}
+		nudge(r.further) // whether it has come further or not: whoever waits looks for himself
 		if more {
 			r.gather(ctx)
 			r.pace(ctx, began)

@@ -82,6 +82,7 @@ type Room struct {
 	rows    int       // of what it projects at present
 	files   int       // of them, rows of records of files
 	taken   taken
+	further chan struct{} // the projector has looked at the journal, now and every projectPoll
 	log     *slog.Logger
 }
 
@@ -90,7 +91,7 @@ func New(c Config) *Room {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	r := &Room{Config: c, log: c.Log, book: core.NewBook(), kick: make(chan struct{}, 1), news: make(chan struct{}, 1), taken: taken{news: make(chan struct{}, 1)}}
+	r := &Room{Config: c, log: c.Log, book: core.NewBook(), kick: make(chan struct{}, 1), news: make(chan struct{}, 1), taken: taken{news: make(chan struct{}, 1)}, further: make(chan struct{}, 1)}
 	r.shelves.known = map[int64]bool{}
 	r.journal = journal.New(c.Journal, "charging", journal.Options{Holder: c.Holder, Address: c.Address, Lease: c.Lease, Log: c.Log})
 	r.Engine = core.New(core.Config{Book: r.book, Journal: r.journal, Clock: c.Clock, Log: c.Log, Queue: c.Queue, Lease: c.Lease, Clients: c.Clients, Defaults: c.Outage, Strangers: c.Strangers,
