@@ -16,6 +16,7 @@ import (
 	"tandem/kit/store"
 	"tandem/kit/store/storetest"
 	"tandem/kit/tmf"
+	"tandem/kit/tmf/tmftest"
 )
 
 // What a run leaves is the same however often it is begun: the second finds nothing, and
@@ -288,12 +289,9 @@ func TestTheChainShowsWhatWasTamperedWith(t *testing.T) {
 // Two nodes on one database share the pages of a run, and what they leave is one chain.
 func TestTwoNodesShareARun(t *testing.T) {
 	defer billing.PagesOf(5)()
-	c := storetest.Config(t, store.Postgres)
+	c := tmftest.Config(t, store.Postgres, runSchemas, runKinds)
 	c.Clock = func() time.Time { return firstOfDec }
-	one := storetest.OpenConfig(t, c, append([]store.Schema{tmf.Schema()}, runSchemas...)...)
-	if err := tmf.Migrate(t.Context(), one, runKinds); err != nil {
-		t.Fatal(err)
-	}
+	one := tmftest.Open(t, c, runSchemas, runKinds)
 	two := storetest.OpenConfig(t, c)
 	o := &office{world: &world{TB: t, db: one}}
 	o.open(0, 60)
