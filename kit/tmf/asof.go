@@ -1,6 +1,8 @@
 package tmf
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"tandem/kit/store"
@@ -12,17 +14,22 @@ import (
 // so long ago that the record of it is no longer kept.
 func (k *Kind[T, P]) AsOf(tx *store.Tx, at map[string]time.Time) (map[string]P, error) {
 	out := map[string]P{}
-	if len(at) == 0 {
-		return out, nil
-	}
 	k.ready()
-	var ids []string
-	earliest := int64(0)
-	for id, t := range at {
-		if n := store.Micros(t); len(ids) == 0 || n < earliest {
-			earliest = n
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(at)), maxAsOf) {
+		if err := k.asOf(tx, ids, at, out); err != nil {
+			return nil, err
 		}
-		ids = append(ids, id)
+	}
+	return out, nil
+}
+
+const maxAsOf = 4096 // ids of one statement; an engine takes no more than 32,766 parameters
+
+// asOf adds what some of the resources were like to out.
+func (k *Kind[T, P]) asOf(tx *store.Tx, ids []string, at map[string]time.Time, out map[string]P) error {
+	earliest := store.Micros(at[ids[0]])
+	for _, id := range ids {
+		earliest = min(earliest, store.Micros(at[id]))
 	}
 	args := append([]any{k.Name, k.API.ID, earliest}, store.Padded(ids)...)
 	rows, err := tx.Query("SELECT id, at, rev, op, before FROM tmf_change WHERE tenant = $1 AND kind = $2 AND api = $3 AND at > $4 AND id IN ("+
@@ -44,5 +51,5 @@ func (k *Kind[T, P]) AsOf(tx *store.Tx, at map[string]time.Time) (map[string]P, 
 		out[id], err = k.decodeStored(before, rev-1)
 		return id, err
 	})
-	return out, err
+	return err
 }

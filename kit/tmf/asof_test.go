@@ -1,6 +1,7 @@
 package tmf_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ func TestAResourceAsItWas(t *testing.T) {
 		}{
 			{"before it was", same(at[0].Add(-time.Hour)), "", 0, 2}, {"first", same(at[0]), "first", 1, 2}, {"second", same(at[1]), "second", 2, 2},
 			{"now", same(db.Now()), "", 0, 0}, {"each at its own", map[string]time.Time{id: db.Now(), later: at[0]}, "", 0, 1}, {"nothing", nil, "", 0, 0},
+			{"among more than a statement has parameters", among(17_000, same(at[1])), "second", 2, 2},
 		} {
 			for tenant, known := range map[string]int{"mno": x.known, "rival": 0} {
 				var got map[string]*Thing
@@ -46,4 +48,12 @@ func TestAResourceAsItWas(t *testing.T) {
 			}
 		}
 	})
+}
+
+// among adds so many resources that are not there.
+func among(n int, at map[string]time.Time) map[string]time.Time {
+	for i := range n {
+		at[fmt.Sprint("none", i)] = time.Unix(0, 0)
+	}
+	return at
 }
