@@ -61,6 +61,23 @@ func ByParty(tx *store.Tx, account string) (map[Party]int64, error) {
 	return out, rows.Err()
 }
 
+// Holding is whose account, in whose books and in which currency.
+type Holding struct{ Entity, Party, Currency string }
+
+// Held is what stands on an account of every party, in the books of each legal entity.
+func Held(tx *store.Tx, account string) (map[Holding]int64, error) {
+	out := map[Holding]int64{}
+	rows, err := tx.Query(`SELECT entity, party, currency, CAST(sum(amount) AS BIGINT) FROM ledger_entry
+		WHERE tenant = $1 AND party <> '' AND account = $2 GROUP BY entity, party, currency`, account)
+	_, err = store.Collect(rows, err, func(r store.Rows) (n int64, err error) {
+		var h Holding
+		err = r.Scan(&h.Entity, &h.Party, &h.Currency, &n)
+		out[h] = n
+		return n, err
+	})
+	return out, err
+}
+
 // nullable scans NULL as the empty text.
 type nullable struct{ to *string }
 

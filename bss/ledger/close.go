@@ -20,8 +20,9 @@ func monthOf(d civil.Date) civil.Period {
 func lastOf(month civil.Date) civil.Date { return monthOf(month).To.AddDays(-1) }
 
 // Close closes a month of an entity's books: nothing is booked up to its last day any
-// more. Months are closed one after the other, and only when they are over. The chart of
-// accounts is kept as it is now. Errors: monthNotOver, monthClosed, unbalanced.
+// more. Months are closed one after the other, and only when they are over: one in which
+// nothing was booked needs no closing of its own. The chart of accounts is kept as it is now.
+// Errors: monthNotOver, monthClosed, monthBeforeOpen, unbalanced.
 func Close(tx *store.Tx, entity string, month civil.Date) (err error) {
 	defer fault.Wrap(&err, "ledger.Close(%s, %s)", entity, month)
 	last := lastOf(month)
@@ -31,12 +32,19 @@ func Close(tx *store.Tx, entity string, month civil.Date) (err error) {
 	if _, err := tx.Exec("INSERT INTO ledger_book (tenant, entity, closed_to) VALUES ($1, $2, '') ON CONFLICT DO NOTHING", entity); err != nil {
 		return err
 	}
-	n, err := tx.Exec("UPDATE ledger_book SET closed_to = $3 WHERE tenant = $1 AND entity = $2 AND closed_to < $3", entity, last.String())
+	var closed string
+	err = tx.Row("SELECT closed_to FROM ledger_book WHERE tenant = $1 AND entity = $2"+tx.Dialect().ForUpdate(), entity).Scan(&closed)
 	switch {
 	case err != nil:
 		return err
-	case n == 0:
-		return fault.Clash("monthClosed", "The books of %q are closed up to %s already", entity, last)
+	case closed >= last.String():
+		return fault.Clash("monthClosed", "The books of %q are closed up to %s already", entity, closed)
+	}
+	if err := inTurn(tx, entity, closed, month); err != nil {
+		return err
+	}
+	if _, err := tx.Exec("UPDATE ledger_book SET closed_to = $3 WHERE tenant = $1 AND entity = $2", entity, last.String()); err != nil {
+		return err
 	}
 	sums, err := Trial(tx, entity, last)
 	if err != nil {
@@ -50,6 +58,17 @@ func Close(tx *store.Tx, entity string, month civil.Date) (err error) {
 			entity, last.String(), s.Account, s.Currency, s.Amount, tx.Actor(), store.Micros(tx.Now()))
 	}
 	return keepClosing(tx, entity, last)
+}
+
+// inTurn refuses a month while something is booked in one before it that is open: who
+// approves sees the turnover of one month.
+func inTurn(tx *store.Tx, entity, closed string, month civil.Date) error {
+	oldest := ""
+	err := tx.Row("SELECT min(on_date) FROM ledger_entry WHERE tenant = $1 AND entity = $2 AND on_date > $3 AND on_date < $4", entity, closed, monthOf(month).From.String()).Scan(&nullable{&oldest})
+	if err != nil || oldest == "" {
+		return err
+	}
+	return fault.Clash("monthBeforeOpen", "The month %s of %q is still open and has bookings: close it before %s", oldest[:len("2006-01")], entity, month.String()[:len("2006-01")])
 }
 
 // keepClosing writes down that a month was closed, with the chart.

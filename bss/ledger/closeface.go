@@ -121,8 +121,14 @@ func (p *PeriodClose) possible(tx *store.Tx, entity string, month civil.Date) er
 		return fault.Clash("monthClosed", "The books of %q are closed up to %s already", entity, closed)
 	case p.Action == ActClose && !last.Before(civil.DateOf(tx.Now(), time.UTC)):
 		return fault.Clash("monthNotOver", "The month of %s is not over yet", last)
+	case p.Action == ActReopen:
+		return nil
 	}
-	return nil
+	before := ""
+	if closed.Valid() {
+		before = closed.String()
+	}
+	return inTurn(tx, entity, before, month)
 }
 
 // patchClose does what was asked for, or rejects it. Who asked cannot do it, but can take it back.

@@ -18,10 +18,10 @@
 // A [ChartAccount] says under which account of the operator's general ledger one is kept.
 //
 // A month is closed, and opened again, by a [PeriodClose]: one person asks, another does
-// it. Nothing is booked in a closed month; what happened then and comes late is refused, or
-// booked on the first open day (Transaction.Shift). Each closing has a number and keeps the
-// chart, and so a [GeneralLedgerExport] of it is the same file for ever.
+// it, one month after the other. Nothing is booked in a closed month; what happened then and
+// comes late is refused, or booked on the first open day (Transaction.Shift). Each closing has
+// a number and keeps the chart, and so a [GeneralLedgerExport] of it is the same file for ever.
 //
-// Tells and hears nothing. Doors: [Post], [Reverse], [Balance], [Trial], [Statement],
+// Tells and hears nothing. Doors: [Post], [Reverse], [Balance], [Held], [Trial], [Statement],
 // [Close], [Reopen], [ClosedTo], [Books], [Export], [Content], [BalanceOf], [Audit].
 package ledger

@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"tandem/kit/civil"
 	"tandem/kit/fault"
@@ -201,6 +202,15 @@ func (l *exportLine) add(o *exportLine) error {
 	return nil
 }
 
+// plain is a text as a spreadsheet program shows it: one that begins as a formula does would
+// be worked out there, so that an apostrophe is put before it (OWASP, CSV Injection).
+func plain(text string) string {
+	if text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}
+
 func (e *exporter) write(record string, l *exportLine) error {
 	c, err := money.ParseCurrency(l.currency)
 	if err != nil {
@@ -217,7 +227,7 @@ func (e *exporter) write(record string, l *exportLine) error {
 		}
 		e.lines++
 	}
-	return e.out.Write([]string{record, e.entity, e.period, strconv.FormatInt(e.closing.number, 10), l.date, l.gl, l.name, l.account, l.party, l.booking, l.text, l.currency,
+	return e.out.Write([]string{record, plain(e.entity), e.period, strconv.FormatInt(e.closing.number, 10), l.date, l.gl, plain(l.name), l.account, plain(l.party), plain(l.booking), plain(l.text), l.currency,
 		money.Amount{Minor: l.debit, Currency: c}.Decimal(), money.Amount{Minor: l.credit, Currency: c}.Decimal(), strconv.FormatInt(l.entries, 10)})
 }
 

@@ -50,7 +50,7 @@ const (
 func Post(tx *store.Tx, all ...Transaction) error {
 	for i := range all {
 		t := &all[i]
-		if err := t.check(); err != nil {
+		if err := t.Check(); err != nil {
 			return err
 		}
 		on, err := open(tx, t.Entity, t.Date, t.Shift)
@@ -75,8 +75,9 @@ func Post(tx *store.Tx, all ...Transaction) error {
 	return nil
 }
 
-// check says what is wrong with a transaction.
-func (t *Transaction) check() error {
+// Check says what is wrong with a transaction, before anything of it is written. What it
+// finds is a defect of who books.
+func (t *Transaction) Check() error {
 	switch {
 	case t.Name == "" || t.Entity == "" || !t.Date.Valid() || t.Currency == (money.Currency{}):
 		return fmt.Errorf("ledger: transaction %q has no name, entity, date or currency", t.Name)
