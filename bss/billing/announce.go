@@ -76,8 +76,8 @@ func announcement(tx *store.Tx, b fact.PostedBill) (*communication.Notice, error
 func Documents(db *store.DB, draw func(*Paper) (*communication.File, error)) communication.Documents {
 	return func(ctx context.Context, tenant, bill string) (*communication.File, error) {
 		var p *Paper
-		if err := db.Read(ctx, store.Scope{Tenant: tenant, Actor: "delivery"}, func(tx *store.Tx) (err error) {
-			p, err = ReadPaper(tx, bill, "")
+		if err := db.Snapshot(ctx, store.Scope{Tenant: tenant, Actor: "delivery"}, func(tx *store.Tx) (err error) {
+			p, err = ReadPaper(tx, bill, Itemising{})
 			return err
 		}); err != nil {
 			return nil, err

@@ -57,7 +57,7 @@ type UsageEntry struct {
 	Href    string     `json:"href,omitzero"`
 	Date    time.Time  `json:"date,omitzero"`
 	Session string     `json:"session,omitzero"`
-	Called  string     `json:"called,omitzero"`
+	Called  string     `json:"called,omitzero"` // masked: the record has all of it, for who may read usage
 	Network string     `json:"network,omitzero"`
 	Amount  *tmf.Money `json:"amount,omitzero"`
 	tmf.Extension
@@ -429,7 +429,8 @@ func (l *DocumentLine) entries(page []*charging.Usage, of string) (out []UsageEn
 			continue
 		}
 		entry := UsageEntry{ID: u.ID, Href: charging.UsageAPI.Base + "/usage/" + u.ID, Date: u.UsageDate, Session: u.ExternalID}
-		entry.Called, _ = tmf.Value(u.UsageCharacteristic, "called")
+		called, _ := tmf.Value(u.UsageCharacteristic, "called")
+		entry.Called = masked(called)
 		entry.Network, _ = tmf.Value(u.UsageCharacteristic, "network")
 		if len(u.RatedProductUsage) > 0 {
 			entry.Amount = u.RatedProductUsage[0].TaxExcludedRatingAmount

@@ -26,6 +26,13 @@ type Paper struct {
 	Template *BillTemplate
 	Names    map[string]string // of products: as the customer knows them
 	Usage    []ItemisedLine    // in the order of the lines
+	Beyond   []string          // accounts more of whose usage is shown than they ask for, which is to be audited
+}
+
+// Itemising is what of the usage on a bill a reader asks to see.
+type Itemising struct {
+	As   string // one of Itemisations; "": as each account says whose usage it is
+	More bool   // he may read usage itself, so more of it than the accounts say may be shown to him
 }
 
 // ItemisedLine is the usage records behind a line of usage.
@@ -51,7 +58,7 @@ const (
 	ItemisedFull   = "full"
 )
 
-// Itemisations are the words an account's itemisation may be.
+// Itemisations are the words an account's itemisation may be, each shows more than those before.
 var Itemisations = []string{ItemisedNone, ItemisedMasked, ItemisedFull}
 
 const (
@@ -62,12 +69,13 @@ const (
 
 const readPaper = "SELECT number, issue_date, due_date, doc FROM billing_shown WHERE tenant = $1 AND id = $2"
 
-// ReadPaper reads a bill as people see it, by its id. itemised is one of Itemisations; "": as
-// each account says whose usage it is. It fails with "documentGone" if its document is gone,
-// which an audit finds, and with fault.Unavailable if records are to be shown where charging does not run.
-func ReadPaper(tx *store.Tx, bill, itemised string) (*Paper, error) {
-	if itemised != "" && !slices.Contains(Itemisations, itemised) {
-		return nil, fault.BadInput("badItemisation", "Usage is shown %s, not %.20q", strings.Join(Itemisations, ", "), itemised)
+// ReadPaper reads a bill as people see it, by its id. It fails with "documentGone" if its
+// document is gone, which an audit finds, with "usageNotAllowed" if more of its usage is asked
+// for than may be shown, and with fault.Unavailable if records are to be shown where charging
+// does not run.
+func ReadPaper(tx *store.Tx, bill string, asked Itemising) (*Paper, error) {
+	if asked.As != "" && !slices.Contains(Itemisations, asked.As) {
+		return nil, fault.BadInput("badItemisation", "Usage is shown %s, not %.20q", strings.Join(Itemisations, ", "), asked.As)
 	}
 	p := &Paper{Names: map[string]string{}}
 	var issued, due, doc string
@@ -101,13 +109,19 @@ func ReadPaper(tx *store.Tx, bill, itemised string) (*Paper, error) {
 	if err := p.nameProducts(tx); err != nil {
 		return nil, err
 	}
-	return p, p.itemise(tx, itemised)
+	return p, p.itemise(tx, asked)
 }
 
 // nameProducts finds what the customer calls his products: their names and numbers.
 func (p *Paper) nameProducts(tx *store.Tx) error {
+	ids := make([]string, len(p.Lines))
 	for i := range p.Lines {
-		id := p.Lines[i].Product
+		ids[i] = p.Lines[i].Product
+	}
+	if err := subscription.Products.Fetch(tx, ids, false); err != nil {
+		return err
+	}
+	for _, id := range ids {
 		if _, known := p.Names[id]; known || id == "" {
 			continue
 		}
@@ -132,8 +146,8 @@ func (p *Paper) nameProducts(tx *store.Tx) error {
 }
 
 // itemise reads the records behind the lines of usage.
-func (p *Paper) itemise(tx *store.Tx, itemised string) error {
-	if itemised == ItemisedNone || p.Kind != Invoice {
+func (p *Paper) itemise(tx *store.Tx, asked Itemising) error {
+	if asked.As == ItemisedNone || p.Kind != Invoice {
 		return nil
 	}
 	e := explainer{tx: tx, doc: p.Document, lang: p.Language}
@@ -154,7 +168,7 @@ func (p *Paper) itemise(tx *store.Tx, itemised string) error {
 			continue
 		}
 		read[group] = true
-		how, err := itemisationOf(tx, cmp.Or(l.Account, p.Account), itemised)
+		how, err := p.shown(tx, cmp.Or(l.Account, p.Account), asked)
 		if err != nil {
 			return err
 		}
@@ -179,19 +193,27 @@ func lineNumber(l *DocumentLine) int {
 	return n
 }
 
-// itemisationOf is how the usage of an account is shown.
-func itemisationOf(tx *store.Tx, account, asked string) (string, error) {
-	if asked != "" {
-		return asked, nil
-	}
+// shown is how the usage of an account is shown: as it says, or less; more only to who may
+// read usage itself, and then it is noted.
+func (p *Paper) shown(tx *store.Tx, account string, asked Itemising) (string, error) {
+	own := ItemisedNone
 	a, err := BillingAccounts.Get(tx, account)
-	if fault.Is(err, fault.NotFound) {
-		return ItemisedNone, nil
-	}
-	if err != nil {
+	if err != nil && !fault.Is(err, fault.NotFound) {
 		return "", err
 	}
-	return cmp.Or(a.Itemisation, ItemisedNone), nil
+	if err == nil {
+		own = cmp.Or(a.Itemisation, ItemisedNone)
+	}
+	if asked.As == "" || slices.Index(Itemisations, asked.As) <= slices.Index(Itemisations, own) {
+		return cmp.Or(asked.As, own), nil
+	}
+	if !asked.More {
+		return "", fault.Denied("usageNotAllowed", "The account %s has its usage shown %s; to see it %s, ask your administrator for the permission to read usage", account, own, asked.As)
+	}
+	if !slices.Contains(p.Beyond, account) {
+		p.Beyond = append(p.Beyond, account)
+	}
+	return asked.As, nil
 }
 
 // records reads what a product used in the period of a line, for all lines of the two: at

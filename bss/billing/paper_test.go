@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,10 +26,19 @@ import (
 // readAs asks for a bill as a tenant who has the right of reading bills, or not.
 func (o *office) readAs(tenant, url string, may bool) *httptest.ResponseRecorder {
 	o.Helper()
+	if !may {
+		return o.reads(tenant, url)
+	}
+	return o.reads(tenant, url, "TMF678/customerBill")
+}
+
+// reads asks for a bill as a tenant who has the right of reading some kinds.
+func (o *office) reads(tenant, url string, kinds ...string) *httptest.ResponseRecorder {
+	o.Helper()
 	mux := http.NewServeMux()
 	(&render.Server{DB: o.db, Authenticate: func(*http.Request) (*tmf.Caller, error) {
 		return &tmf.Caller{Tenant: tenant, Actor: "reader", Allow: func(api, kind, verb string) bool {
-			return may && api == "TMF678" && kind == "customerBill" && verb == tmf.VerbRead
+			return verb == tmf.VerbRead && slices.Contains(kinds, api+"/"+kind)
 		}}, nil
 	}}).Routes(mux, func(h http.Handler) http.Handler { return h })
 	w := httptest.NewRecorder()
@@ -172,7 +182,10 @@ func TestItemisedUsage(t *testing.T) {
 		bill := o.demand(account)
 		for _, x := range []struct{ asked, called string }{{"", "4930123xxx"}, {"masked", "4930123xxx"}, {"full", "4930123456"}, {"none", ""}} {
 			var p *billing.Paper
-			o.must(func(tx *store.Tx) (err error) { p, err = billing.ReadPaper(tx, bill, x.asked); return err })
+			o.must(func(tx *store.Tx) (err error) {
+				p, err = billing.ReadPaper(tx, bill, billing.Itemising{As: x.asked, More: true})
+				return err
+			})
 			if x.called == "" {
 				if len(p.Usage) > 0 {
 					t.Errorf("%+v", p.Usage)
@@ -207,8 +220,28 @@ func TestItemisedUsage(t *testing.T) {
 		if w := o.readAs("mno", o.documents(bill)["html"], true); !strings.Contains(w.Body.String(), "4930123xxx") || strings.Contains(w.Body.String(), "4930123456") || !strings.Contains(w.Body.String(), "1:01") {
 			t.Errorf("%s", w.Body)
 		}
-		if err := o.db.Read(t.Context(), store.Scope{Tenant: "mno"}, func(tx *store.Tx) error { _, err := billing.ReadPaper(tx, "none", ""); return err }); !fault.Is(err, fault.NotFound) {
+		o.showsNoMore(bill)
+		if err := o.db.Read(t.Context(), store.Scope{Tenant: "mno"}, func(tx *store.Tx) error { _, err := billing.ReadPaper(tx, "none", billing.Itemising{}); return err }); !fault.Is(err, fault.NotFound) {
 			t.Error(err)
 		}
 	})
+}
+
+// showsNoMore wants a bill whose account has numbers masked to show all of them only to who
+// may read usage, and that to be on record.
+func (o *office) showsNoMore(bill string) {
+	o.Helper()
+	url := o.documents(bill)["html"] + "&usage="
+	noted := func() int64 {
+		return o.count("SELECT count(*) FROM access_audit WHERE tenant = $1 AND actor = 'reader' AND action = 'bill.usage' AND subject = $2", "customerBill:"+bill)
+	}
+	if w := o.readAs("mno", url+"full", true); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "usageNotAllowed") || strings.Contains(w.Body.String(), "4930123456") {
+		o.Errorf("who may read bills reads all numbers: %d %s", w.Code, w.Body)
+	}
+	if w := o.readAs("mno", url+"masked", true); w.Code != http.StatusOK || noted() != 0 {
+		o.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := o.reads("mno", url+"full", "TMF678/customerBill", "TMF635/usage"); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "4930123456") || noted() != 1 {
+		o.Errorf("who may read usage: %d, noted %d times: %s", w.Code, noted(), w.Body)
+	}
 }

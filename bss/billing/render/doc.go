@@ -19,5 +19,8 @@
 //
 //	GET .../customerBill/{id}/document?format=pdf|html|ubl|cii&usage=none|masked|full
 //
+// The usage on it is what the account has shown (itemisation) or less; more is for those who
+// may read usage (TMF635), and is audited.
+//
 // Doors: [Make], [Server].
 package render

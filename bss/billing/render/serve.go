@@ -6,12 +6,15 @@ import (
 	"strconv"
 
 	"tandem/bss/billing"
+	"tandem/bss/charging"
+	"tandem/kit/access"
 	"tandem/kit/fault"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
 )
 
-// Server gives bills to whoever may read them.
+// Server gives bills to whoever may read them. More of the usage on them than the account
+// has shown (its itemisation) is for those who may read usage (TMF635), and is audited.
 //
 //	GET .../customerBill/{id}/document?format=pdf|html|ubl|cii&usage=none|masked|full
 type Server struct {
@@ -50,13 +53,26 @@ func (s *Server) file(r *http.Request) (*File, error) {
 		return nil, fault.Denied("notAllowed", "You may not read bills; ask your administrator for the permission")
 	}
 	var p *billing.Paper
-	query := r.URL.Query()
+	bill, query := r.PathValue("id"), r.URL.Query()
+	asked := billing.Itemising{As: query.Get("usage"), More: caller.Allow(charging.UsageAPI.ID, charging.Usages.Name, tmf.VerbRead)}
 	scope := store.Scope{Tenant: caller.Tenant, Actor: caller.Actor}
-	if err := s.DB.Read(r.Context(), scope, func(tx *store.Tx) (err error) {
-		p, err = billing.ReadPaper(tx, r.PathValue("id"), query.Get("usage"))
+	if err := s.DB.Snapshot(r.Context(), scope, func(tx *store.Tx) (err error) {
+		p, err = billing.ReadPaper(tx, bill, asked)
 		return err
 	}); err != nil {
 		return nil, err
 	}
-	return Make(p, cmp.Or(query.Get("format"), PDF))
+	f, err := Make(p, cmp.Or(query.Get("format"), PDF))
+	if err != nil || len(p.Beyond) == 0 {
+		return f, err
+	}
+	return f, s.DB.Write(r.Context(), scope, func(tx *store.Tx) error { // nothing is given that is not on record
+		return access.Audit(tx, "bill.usage", "customerBill:"+bill, nil, shownUsage{asked.As, p.Beyond})
+	})
+}
+
+// shownUsage is what the audit says of usage that was shown: how, and of which accounts.
+type shownUsage struct {
+	Usage          string   `json:"usage"`
+	BillingAccount []string `json:"billingAccount"`
 }
