@@ -9,6 +9,13 @@ func PagesOf(accounts int) func() {
 	return func() { accountsAPage = was }
 }
 
+// ComparedTries has jobs of comparisons tried so often, until what it returns is called.
+func ComparedTries(tries int) func() {
+	was := comparedTries
+	comparedTries = tries
+	return func() { comparedTries = was }
+}
+
 // RateTable is the tax rates of a jurisdiction.
 type RateTable = rateTable
 

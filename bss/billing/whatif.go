@@ -22,7 +22,8 @@ import (
 // place of those that are. Each bill is first worked out as it was; one that does not come to
 // the same is set aside with a sentence, so that what is listed is the change and nothing
 // else. What a bill charged for the first time has the new price; corrections on it of what
-// earlier bills charged keep the old one. It writes nothing to bills.
+// earlier bills charged keep the old one. It writes nothing to bills. Deleted while it is under
+// way, it is given up.
 type BillComparison struct {
 	tmf.Entity
 	Description string `json:"description,omitzero"`
@@ -66,7 +67,8 @@ const (
 type PriceChange struct {
 	ProductOfferingPrice *tmf.Ref `json:"productOfferingPrice,omitzero" tmf:"required"`
 	With                 *tmf.Ref `json:"with,omitzero" tmf:"required"`
-	Revision             int64    `json:"revision,omitzero"` // of With when the comparison was asked for
+	Revision             int64    `json:"revision,omitzero"`         // of With when the comparison was asked for
+	Replaced             int64    `json:"replacedRevision,omitzero"` // and of the price that it takes the place of
 	tmf.Extension
 }
 
@@ -235,6 +237,7 @@ func (c *BillComparison) prices(tx *store.Tx) error {
 			return fault.At(fmt.Sprintf("change[%d]", i), err)
 		}
 		ch.ProductOfferingPrice, ch.With, ch.Revision = priceRef(was), priceRef(with), with.Rev()
+		ch.Replaced = was.Rev()
 	}
 	return nil
 }
@@ -262,10 +265,24 @@ func replaces(was, with *catalog.ProductOfferingPrice) error {
 	return err
 }
 
-// deleteComparison takes a comparison away with all that it lists.
+const pagesUnderWay = "SELECT page FROM billing_compare_page WHERE tenant = $1 AND comparison = $2 AND done = 0"
+
+// deleteComparison takes a comparison away with all that it lists; one that is under way is
+// given up, with its jobs.
 func deleteComparison(tx *store.Tx, c *BillComparison) error {
 	if c.Working() {
-		return fault.Clash("underWay", "The comparison is under way; delete it when it is done")
+		rows, err := tx.Query(pagesUnderWay, c.ID)
+		pages, err := store.Collect(rows, err, func(r store.Rows) (n int64, err error) {
+			err = r.Scan(&n)
+			return n, err
+		})
+		if err != nil {
+			return err
+		}
+		work.Cancel(tx, jobCompareScope, c.ID)
+		for _, n := range pages {
+			work.Cancel(tx, jobComparePage, pageKey(c.ID, n))
+		}
 	}
 	for _, table := range []string{"billing_compare_page", "billing_compared", "billing_difference", "billing_compare_total"} {
 		tx.Queue("DELETE FROM "+table+" WHERE tenant = $1 AND comparison = $2", c.ID)

@@ -402,18 +402,110 @@ func TestAComparisonGoesOnAfterACrash(t *testing.T) {
 		if p := c.Progress; c.State != billing.ComparisonDone || p.Pages != 4 || p.Done != 4 || p.Bills != 8 || p.Changed != 8 || p.Lines != 16 || len(o.adds(c)) != 8 {
 			t.Errorf("%+v", c)
 		}
-		o.runner.Stop()
-		id = o.post(runs+"billComparison", body)
-		o.refused("DELETE", runs+"billComparison/"+id, "", 409, "underWay")
-		if a := o.api.Do("mno", "PATCH", catalogs+"productOfferingPrice/"+with, `{"description":"other"}`); a.Status != 200 {
-			t.Fatalf("%d %s", a.Status, a.Body)
-		}
-		o.runner = o.node(o.db)
-		o.idle()
-		if c := o.comparison(id); c.State != billing.ComparisonFailed || !strings.Contains(c.Reason, "compare again") {
-			t.Errorf("%+v", c)
+		for _, moved := range []string{with, price} {
+			o.runner.Stop()
+			id = o.post(runs+"billComparison", body)
+			if a := o.api.Do("mno", "PATCH", catalogs+"productOfferingPrice/"+moved, `{"description":"other"}`); a.Status != 200 {
+				t.Fatalf("%d %s", a.Status, a.Body)
+			}
+			o.runner = o.node(o.db)
+			o.idle()
+			if c := o.comparison(id); c.State != billing.ComparisonFailed || !strings.Contains(c.Reason, "compare again") {
+				t.Errorf("%+v", c)
+			}
 		}
 	})
+}
+
+// A comparison that cannot go on ends as failed, one that is under way can be given up, and
+// neither stays in the way of others. A bill that cannot be read, or does not come to the same
+// any more, is set aside.
+func TestComparisonsComeToAnEnd(t *testing.T) {
+	defer billing.PagesOf(2)()
+	bills(t, func(o *office) {
+		offering := o.offering("M", o.price("Line", "recurring", "10", monthly))
+		var products []string
+		for range 4 {
+			customer := o.customer("Groß")
+			products = append(products, o.runs(offering, customer, o.account(customer, ""), on("2026-11-01T09:00:00Z")))
+		}
+		o.everybody("2026-12-01")
+		item := o.items(products[0])[0].ID
+		o.tampers(item, `"from":"`, `"from":"x`)
+		given := o.post(runs+"billComparison", "{}")
+		<-o.until(given, func(c *billing.BillComparison) bool { return c.State == billing.ComparisonReplaying })
+		if c := o.comparison(given); !c.Working() { // it is tried again and again
+			t.Fatalf("%+v", c)
+		}
+		o.givesUp(given)
+		o.runner.Stop()
+		restore := billing.ComparedTries(2)
+		defer func() { o.runner.Stop(); restore() }()
+		var waiting []string
+		for range 4 {
+			waiting = append(waiting, o.post(runs+"billComparison", "{}"))
+		}
+		o.refused("POST", runs+"billComparison", "{}", 409, "tooManyComparisons")
+		o.givesUp(waiting...)
+		o.runner = o.node(o.db)
+		if c := o.compared("{}"); c.State != billing.ComparisonFailed || !strings.Contains(c.Reason, "tried 2 times") {
+			t.Errorf("%+v", c)
+		}
+		if n := o.count("SELECT count(*) FROM work_job WHERE tenant = $1"); n != 0 {
+			t.Errorf("%d jobs are left, parked or waiting", n)
+		}
+		o.tampers(item, `"from":"x`, `"from":"`)
+		o.tampers(item, `"value":10`, `"value":12`)
+		o.must(func(tx *store.Tx) error {
+			on := map[store.Dialect]string{store.Postgres: " ON billing_document"}[o.db.Dialect()]
+			if _, err := tx.System().Exec("DROP TRIGGER billing_document_kept" + on); err != nil {
+				return err
+			}
+			_, err := tx.Exec("UPDATE billing_document SET doc = '{' WHERE tenant = $1 AND bill IN (SELECT id FROM billing_draft WHERE tenant = $1 AND account = $2)", o.items(products[1])[0].BillingAccount.ID)
+			return err
+		})
+		c := o.compared("{}")
+		said := map[string]string{}
+		for _, b := range listed[billing.ComparedBill](o, "comparedBill", c.ID) {
+			said[b.Code] += b.Reason
+		}
+		if p := c.Progress; c.State != billing.ComparisonDone || p.Bills != 4 || p.Reproduced != 2 || p.Parked != 2 ||
+			!strings.Contains(said["documentGone"], "cannot be read") || !strings.Contains(said["notReproduced"], "Line comes to 2.00 EUR more than it did") {
+			t.Errorf("%+v %v", c, said)
+		}
+	})
+}
+
+// tampers changes what is written of an item.
+func (o *office) tampers(item, old, with string) {
+	o.Helper()
+	o.must(func(tx *store.Tx) error {
+		var doc []byte
+		if err := tx.Row("SELECT doc FROM billing_item WHERE tenant = $1 AND id = $2", item).Scan(&doc); err != nil {
+			return err
+		}
+		other := strings.Replace(string(doc), old, with, 1)
+		if other == string(doc) {
+			return fmt.Errorf("there is no %s in %s", old, doc)
+		}
+		_, err := tx.Exec("UPDATE billing_item SET doc = $3 WHERE tenant = $1 AND id = $2", item, other)
+		return err
+	})
+}
+
+// givesUp deletes comparisons that are under way: nothing is left of them.
+func (o *office) givesUp(comparisons ...string) {
+	o.Helper()
+	for _, id := range comparisons {
+		if a := o.api.Do("mno", "DELETE", runs+"billComparison/"+id, nil); a.Status != 204 {
+			o.Fatalf("%d %s", a.Status, a.Body)
+		}
+	}
+	for _, table := range []string{"work_job", "billing_compare_page", "billing_compared", "billing_difference", "billing_compare_total"} {
+		if n := o.count("SELECT count(*) FROM " + table + " WHERE tenant = $1"); n != 0 {
+			o.Errorf("%d rows are left in %s", n, table)
+		}
+	}
 }
 
 // until is closed when a comparison is so far.

@@ -177,7 +177,11 @@ func (b *replayed) unlike(d *Document) string {
 	}
 	for _, k := range slices.Sorted(maps.Keys(sums)) {
 		if a := sums[k]; a != (amount{}) {
-			return fmt.Sprintf("%s comes to %s less than it did", names[k], money.Amount{Minor: cmp.Or(a.net, a.amount), Currency: c})
+			less, than := cmp.Or(a.net, a.amount), "less"
+			if less < 0 {
+				than = "more"
+			}
+			return fmt.Sprintf("%s comes to %s %s than it did", names[k], money.Amount{Minor: abs(less), Currency: c}, than)
 		}
 	}
 	if was, is := signOf(b.doc)*b.doc.Gross, signOf(d)*d.Gross; was != is {

@@ -59,8 +59,10 @@ func readBills(tx *store.Tx, ids []string) (all []*replayed, groups [][]*replaye
 			b.park("documentGone", "The document of bill %s is gone: see tandem verify", b.number)
 			return b, nil
 		}
-		if b.doc, err = ReadDocument([]byte(doc)); err != nil {
-			return b, err
+		if b.doc, err = ReadDocument([]byte(doc)); err != nil { // the others can be compared
+			b.doc = nil
+			b.park("documentGone", "The document of bill %s cannot be read: see tandem verify", b.number)
+			return b, nil
 		}
 		key := [2]string{date, b.account}
 		g := group{date, seen[key]}
@@ -173,8 +175,8 @@ func (r *replaying) then() error {
 			}
 		}
 	}
-	if args := store.Padded(moved); len(args) > 0 {
-		if err := read(itemsByID, args); err != nil {
+	for ids := range slices.Chunk(moved, itemsAtOnce) {
+		if err := read(itemsByID, store.Padded(ids)); err != nil {
 			return err
 		}
 	}
@@ -366,6 +368,9 @@ func substitutes(tx *store.Tx, c *BillComparison) (map[string]substitution, char
 		with, err := catalog.OfferingPrices.Get(tx, ch.With.ID)
 		if err != nil {
 			return nil, nil, err
+		}
+		if was.Rev() != ch.Replaced {
+			return nil, nil, priceMoved(was)
 		}
 		if with.Rev() != ch.Revision {
 			return nil, nil, priceMoved(with)

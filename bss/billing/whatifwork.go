@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,9 @@ const (
 
 const comparedPages = 2 // at once on a node: bill runs go before
 
+// comparedTries is how often a job is tried. It is a constant; tests try less often.
+var comparedTries = 10
+
 // comparePage is the payload of a page's job.
 type comparePage struct {
 	Comparison string `json:"comparison"`
@@ -36,8 +40,39 @@ type comparePage struct {
 // handleComparisons registers the jobs of comparisons.
 func handleComparisons(r *work.Runner, m *runner) {
 	quick := work.Exponential(200*time.Millisecond, time.Minute)
-	r.Handle(jobCompareScope, work.Options{Concurrency: 1, Backoff: quick, Timeout: time.Hour}, m.compareScope)
-	r.Handle(jobComparePage, work.Options{Concurrency: comparedPages, Backoff: quick, Timeout: pageTime}, m.comparePage)
+	r.Handle(jobCompareScope, work.Options{Concurrency: 1, Backoff: quick, Timeout: time.Hour, MaxAttempts: comparedTries},
+		m.orFails(func(j *work.Job) string { return j.Key }, m.compareScope))
+	r.Handle(jobComparePage, work.Options{Concurrency: comparedPages, Backoff: quick, Timeout: pageTime, MaxAttempts: comparedTries},
+		m.orFails(func(j *work.Job) string { id, _, _ := strings.Cut(j.Key, "/"); return id }, m.comparePage))
+}
+
+// pageKey is the key of a page's job.
+func pageKey(comparison string, page int64) string { return fmt.Sprintf("%s/%d", comparison, page) }
+
+// orFails has a comparison fail with the last try of a job of it: a parked job would leave it
+// under way, and in the way of others, until somebody finds it.
+func (m *runner) orFails(of func(*work.Job) string, do work.Handler) work.Handler {
+	return func(ctx context.Context, j *work.Job) error {
+		err := steadily(ctx, do, j)
+		if err == nil || j.Attempt < int64(comparedTries) || ctx.Err() == context.Canceled { // the node stops: it is tried again
+			return err
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), failTime) // the job's time may be over
+		defer cancel()
+		return m.failed(ctx, j, of(j), fmt.Sprintf("It was tried %d times: %s", j.Attempt, sentence(err)))
+	}
+}
+
+const failTime = 30 * time.Second
+
+// steadily makes a panic of a job an error of it.
+func steadily(ctx context.Context, do work.Handler, j *work.Job) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errDefect{fmt.Sprintf("a defect of this program: %v\n%s", p, debug.Stack())}
+		}
+	}()
+	return do(ctx, j)
 }
 
 func (m *runner) readComparison(ctx context.Context, j *work.Job, id string) (c *BillComparison, err error) {
@@ -80,7 +115,7 @@ func (m *runner) compareScope(ctx context.Context, j *work.Job) error {
 			c.State = ComparisonReplaying
 			for n := range c.Progress.Pages {
 				p := comparePage{c.ID, n + 1}
-				if err := work.Enqueue(tx, jobComparePage, fmt.Sprintf("%s/%d", c.ID, p.Page), p, time.Time{}); err != nil {
+				if err := work.Enqueue(tx, jobComparePage, pageKey(c.ID, p.Page), p, time.Time{}); err != nil {
 					return err
 				}
 			}
@@ -228,7 +263,7 @@ func (m *runner) failed(ctx context.Context, j *work.Job, id, reason string) err
 	return m.db.Write(ctx, j.Scope(), func(tx *store.Tx) error {
 		_, err := BillComparisons.Edit(tx, id, func(c *BillComparison) error {
 			if c.Working() {
-				c.State, c.Reason, c.FinishedDate = ComparisonFailed, reason, tx.Now()
+				c.State, c.Reason, c.FinishedDate = ComparisonFailed, short(reason), tx.Now()
 			}
 			return nil
 		})
