@@ -193,11 +193,11 @@ type CreditBy struct {
 	At                        time.Time // it was posted
 }
 
-// CreditsAfter is a page of the credit notes that were asked for and posted, behind an id
-// of their requests, by id.
-func CreditsAfter(tx *store.Tx, after string, limit int) ([]CreditBy, error) {
+// CreditsAfter is a page of the credit notes that were asked for and posted from an instant
+// on, behind an id of their requests, by id.
+func CreditsAfter(tx *store.Tx, from time.Time, after string, limit int) ([]CreditBy, error) {
 	rows, err := tx.Query(`SELECT r.doc, p.posted_at FROM billing_credit_request r JOIN billing_posted p ON p.tenant = r.tenant AND p.bill = r.a_credit_note_id
-		WHERE r.tenant = $1 AND r.a_state = 'posted' AND r.id > $2 ORDER BY r.id LIMIT $3`, after, int64(limit))
+		WHERE r.tenant = $1 AND r.a_state = 'posted' AND r.id > $2 AND p.posted_at >= $4 ORDER BY r.id LIMIT $3`, after, int64(limit), store.Micros(from))
 	return store.Collect(rows, err, func(r store.Rows) (c CreditBy, err error) {
 		var doc []byte
 		var at int64

@@ -65,28 +65,29 @@ func mean(tx *store.Tx, sql string, args ...any) (m money.Rate, err error) {
 	return m.MulRat(1, n, money.HalfEven)
 }
 
-// Twice is usage that was charged more than once: the same part of the same session, for
-// the same rating group, at the same instants.
+// Twice is a session that was charged more than once: the same parts of it, for the same
+// rating groups, at the same instants.
 type Twice struct {
 	Session  string
 	Customer string
-	Times    int64
-	Over     money.Rate // what was charged beyond the first
+	Again    int64      // charges beyond the first of each
+	Over     money.Rate // what was charged by them
 	At       time.Time
 }
 
 // ChargedTwice are the sessions of the newest usage that were charged more than once, at
 // most limit. Usage that came by file is told apart when it is taken.
 func ChargedTwice(tx *store.Tx, limit int) ([]Twice, error) {
-	rows, err := tx.Query(`SELECT u.session, a.customer, a.currency, count(*), CAST(sum(u.money) - max(u.money) AS BIGINT), max(u.at) FROM charging_usage u
+	rows, err := tx.Query(`SELECT session, customer, currency, CAST(sum(n - 1) AS BIGINT), CAST(sum(extra) AS BIGINT), max(at) FROM (
+		SELECT u.session AS session, a.customer AS customer, a.currency AS currency, count(*) AS n, sum(u.money) - max(u.money) AS extra, max(u.at) AS at FROM charging_usage u
 		JOIN charging_account a ON a.tenant = u.tenant AND a.number = u.account
 		WHERE u.tenant = $1 AND u.file = 0 AND u.session <> '' AND u.number > coalesce((SELECT max(number) FROM charging_usage WHERE tenant = $1), 0) - $2
-		GROUP BY u.account, u.session, u.part, u.rating_group, u.first_at, u.last_at, u.octets, u.seconds, u.events, a.customer, a.currency HAVING count(*) > 1
-		ORDER BY u.session LIMIT $3`, int64(meanOf), int64(limit))
+		GROUP BY u.account, u.session, u.part, u.rating_group, u.first_at, u.last_at, u.octets, u.seconds, u.events, a.customer, a.currency HAVING count(*) > 1) AS parts
+		GROUP BY session, customer, currency ORDER BY session, customer, currency LIMIT $3`, int64(meanOf), int64(limit))
 	return store.Collect(rows, err, func(r store.Rows) (t Twice, err error) {
 		var code string
 		var at int64
-		if err = r.Scan(&t.Session, &t.Customer, &code, &t.Times, &t.Over.Nano, &at); err != nil {
+		if err = r.Scan(&t.Session, &t.Customer, &code, &t.Again, &t.Over.Nano, &at); err != nil {
 			return t, err
 		}
 		t.At = store.Instant(at)
@@ -95,6 +96,40 @@ func ChargedTwice(tx *store.Tx, limit int) ([]Twice, error) {
 		}
 		return t, err
 	})
+}
+
+// Lacking are the sequence numbers between two files of a source that came.
+type Lacking struct {
+	Gap
+	At time.Time // the file behind them came
+}
+
+// MissingFiles are the sequence numbers that are missing now, at most limit gaps.
+func MissingFiles(tx *store.Tx, limit int) ([]Lacking, error) {
+	rows, err := tx.Query(`SELECT source, was, sequence, seen_at FROM (SELECT source, sequence, seen_at, lag(sequence) OVER (PARTITION BY source ORDER BY sequence) AS was
+		FROM charging_file WHERE tenant = $1 AND sequence >= 0 AND state = 'taken') AS runs WHERE sequence > was + 1 ORDER BY source, sequence LIMIT $2`, int64(limit))
+	return store.Collect(rows, err, func(r store.Rows) (g Lacking, err error) {
+		var at int64
+		err = r.Scan(&g.Source, &g.From, &g.To, &at)
+		g.From, g.To, g.At = g.From+1, g.To-1, store.Instant(at)
+		return g, err
+	})
+}
+
+// FilesCame counts the files of a source that were taken, from one sequence number to
+// another.
+func FilesCame(tx *store.Tx, source string, from, to int64) (n int64, err error) {
+	err = tx.Row("SELECT count(*) FROM charging_file WHERE tenant = $1 AND source = $2 AND sequence BETWEEN $3 AND $4 AND state = 'taken'", source, from, to).Scan(&n)
+	return n, err
+}
+
+// CasesSince counts usage of a source and reason that could not be charged, and that waits
+// or was dealt with since an instant: what was charged of it, and all.
+func CasesSince(tx *store.Tx, source, reason string, since time.Time) (charged, all int64, err error) {
+	err = tx.Row(`SELECT CAST(coalesce(sum(CASE WHEN state = 'charged' THEN 1 ELSE 0 END), 0) AS BIGINT), count(*) FROM charging_case
+		WHERE tenant = $1 AND source = $2 AND (reason = $3 OR first_reason = $3) AND (state IN ('open', 'recycling') OR changed_at >= $4)`,
+		source, reason, store.Micros(since)).Scan(&charged, &all)
+	return charged, all, err
 }
 
 // WrongCharge is a record of usage that was charged otherwise than its tariff says.

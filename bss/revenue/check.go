@@ -14,13 +14,16 @@ import (
 // leak is a disagreement as a comparison finds it.
 type leak struct {
 	key, class, words string
-	side              string // "": Leakage
-	since             time.Time
+	side              string     // "": Leakage
+	since             time.Time  // zero: nobody knows
+	lasts             bool       // it does not settle by itself: it is told at once though nobody knows since when
 	monthly           *tmf.Money // what it costs a month: for the formula by day
 	amount            *tmf.Money // what it comes to, where that is known
 	about             []tmf.Ref
 	evidence          []Evidence
 	correction        *Proposal
+
+	not bool // it is no finding of this run: too young, or a person has said that nothing is wrong
 }
 
 const (
@@ -46,6 +49,11 @@ type check struct {
 	charged sums
 	risk    sums
 	fixes   []string // findings that may be put right
+
+	// blind says that the control has not looked at all there is: what it did not find
+	// again may be there. unlooked are accounts that it did not look at.
+	blind    bool
+	unlooked map[string]bool
 }
 
 func newCheck(ctx context.Context, db *store.DB, s store.Scope, d Doors, c *Control, run string) (*check, error) {
@@ -77,9 +85,29 @@ func (c *check) tell(l leak) error {
 	if l.monthly != nil && l.monthly.Sign() == 0 {
 		l.monthly = nil
 	}
-	c.out.Findings++
 	c.leaks = append(c.leaks, l)
 	return nil
+}
+
+// waits says that a leak whose beginning nobody knows has not stood for the patience of
+// the control since it was first seen. A finding that stands has.
+func (c *check) waits(tx *store.Tx, id string, old *Finding, l *leak) (bool, error) {
+	if !l.since.IsZero() || l.lasts || old != nil && !old.over() {
+		return false, nil
+	}
+	now := store.Micros(c.at)
+	first := now
+	err := tx.Row("SELECT first_at FROM revenue_first WHERE tenant = $1 AND control = $2 AND finding = $3", c.control.ID, id).Scan(&first)
+	if err != nil && err != store.ErrNotFound {
+		return false, err
+	}
+	if store.Instant(first).After(c.young) {
+		tx.Queue(`INSERT INTO revenue_first (tenant, control, finding, first_at, seen_at) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (tenant, control, finding) DO UPDATE SET seen_at = excluded.seen_at`, c.control.ID, id, first, now)
+		return true, nil
+	}
+	l.since = store.Instant(first)
+	return false, nil
 }
 
 // price works out what a leak comes to: the amount of a month for each day since it began,
@@ -117,8 +145,8 @@ func (c *check) sumUp(l *leak) error {
 
 // written is what became of some findings.
 type written struct {
-	opened, reopened, more int64
-	fix                    []string // may be put right by themselves
+	opened, reopened, more, young int64
+	fix                           []string // may be put right by themselves
 }
 
 // flush writes the findings down that were told since the last time. It is called outside
@@ -134,8 +162,13 @@ func (c *check) flush() error {
 			return err
 		}
 		c.out.Opened, c.out.Reopened, c.out.More = c.out.Opened+w.opened, c.out.Reopened+w.reopened, c.out.More+w.more
+		c.out.Young += w.young
 		c.fixes = append(c.fixes, w.fix...)
 		for i := range some {
+			if some[i].not {
+				continue
+			}
+			c.out.Findings++
 			if err := c.sumUp(&some[i]); err != nil {
 				return err
 			}
@@ -157,6 +190,15 @@ func (c *check) write(tx *store.Tx, some []leak) (w written, err error) {
 		old, err := Findings.Lock(tx, ids[i])
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			return w, err
+		}
+		young, err := c.waits(tx, ids[i], old, &some[i])
+		if err != nil {
+			return w, err
+		}
+		some[i].not = young || old != nil && old.State == False
+		if young {
+			w.young++
+			continue
 		}
 		if err := c.price(&some[i], old); err != nil {
 			return w, err
@@ -222,71 +264,6 @@ func (c *check) again(tx *store.Tx, old *Finding, l *leak, w *written) error {
 	}
 	c.fill(f, l)
 	return Findings.Save(tx, old, f)
-}
-
-// close ends the findings that this run did not find any more.
-func (c *check) close() error {
-	recovered, prevented := sums{}, sums{}
-	for {
-		var gone []*Finding
-		err := c.db.Write(c.ctx, c.scope, func(tx *store.Tx) error {
-			ids, err := c.unseen(tx)
-			if err != nil {
-				return err
-			}
-			gone = nil
-			if err := Findings.Fetch(tx, ids, true); err != nil {
-				return err
-			}
-			for _, id := range ids {
-				f, err := c.end(tx, id)
-				if err != nil {
-					return err
-				}
-				gone = append(gone, f)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		for _, f := range gone {
-			c.out.Closed++
-			to, m := recovered, f.Amount
-			if f.State == Prevented {
-				to, m = prevented, f.Monthly
-			}
-			if err := to.add(m); err != nil {
-				return err
-			}
-		}
-		if len(gone) < writeAtOnce {
-			break
-		}
-	}
-	var err error
-	if c.out.Recovered, err = recovered.list(); err != nil {
-		return err
-	}
-	c.out.Prevented, err = prevented.list()
-	return err
-}
-
-// unseen are findings that are not over, and were not found by this run.
-func (c *check) unseen(tx *store.Tx) ([]string, error) {
-	rows, err := tx.Query(`SELECT id FROM revenue_finding WHERE tenant = $1 AND a_control_id = $2 AND a_state IN ('open', 'confirmed') AND a_last_control_run <> $3
-		ORDER BY id LIMIT $4`, c.control.ID, c.run, int64(writeAtOnce))
-	return store.Collect(rows, err, store.Text)
-}
-
-func (c *check) end(tx *store.Tx, id string) (*Finding, error) {
-	return Findings.Edit(tx, id, func(f *Finding) error {
-		f.State, f.Closed = c.control.Gone, c.at
-		if f.Side == Overcharge {
-			f.State = Recovered
-		}
-		return nil
-	})
 }
 
 // totals puts what was found into the result.

@@ -51,7 +51,7 @@ type Control struct {
 	Classes    []string `json:"mismatchClass,omitzero"`
 	Formula    string   `json:"formula,omitzero"`
 	Confidence int64    `json:"confidence,omitzero"` // how often a finding is one, in per cent
-	Gone       string   `json:"whenGone,omitzero"`   // what a finding becomes that is not found any more
+	Gone       string   `json:"whenGone,omitzero"`   // what a finding becomes at best that is not found any more
 
 	Enabled    *bool      `json:"enabled,omitzero"`
 	Tolerance  *tmf.Money `json:"tolerance,omitzero"` // differences up to it are none

@@ -1,5 +1,7 @@
 package revenue
 
+import "slices"
+
 // controls are those of the house, in the order in which they run.
 var controls []Control
 
@@ -20,13 +22,11 @@ func init() {
 		if c.Formula == "" {
 			c.Formula = byAmount
 		}
-		if c.Gone == "" {
-			c.Gone = Recovered
-		}
+		c.Gone = recovered(slices.ContainsFunc(c.Classes, func(class string) bool { return shown[class] != nil }))
 		controls = append(controls, c)
 	}
 	add("R1", Control{Name: "Network and inventory", Area: areaNetwork, Left: "what the elements list", Right: "services as they were built", Key: "element, type and key",
-		Classes: []string{Stranger, NotOnElement, OtherOnElement}, Formula: byDay, Confidence: 90, Gone: Prevented, work: network})
+		Classes: []string{Stranger, NotOnElement, OtherOnElement}, Formula: byDay, Confidence: 90, work: network})
 	add("R2", Control{Name: "Services and products", Area: areaOrder, Left: "product inventory", Right: "service inventory and billable items", Key: "product, service",
 		Classes: []string{ServicesContradict, NothingRealises, NotBilled, ItemLost, WrongService, NoProduct, NotInInventory, Orphan}, Formula: byDay, Confidence: 95,
 		Correction: Propose, FixDays: &fixDays, work: sold})
@@ -51,9 +51,9 @@ func init() {
 	add("R20", Control{Name: "Payments", Area: areaReceivables, Left: "payments and claims", Right: "allocations and the books", Key: "claim, payment, account",
 		Classes: []string{DoesNotAddUp, PaysNothing}, Confidence: 99, Patience: "P1D", work: paid})
 	add("R21", Control{Name: "Debts and bars", Area: areaReceivables, Left: "ladders of debts", Right: "bars that the network has confirmed", Key: "product",
-		Classes: []string{NotBarred, StillBarred}, Formula: byDay, Confidence: 95, Gone: Prevented, work: barred})
+		Classes: []string{NotBarred, StillBarred}, Formula: byDay, Confidence: 95, work: barred})
 	add("R22", Control{Name: "Credits by person", Area: areaCustomer, Left: "credit notes of a person", Right: "those of all others", Key: "person",
-		Classes: []string{Outlier}, Confidence: 50, Gone: Prevented, work: byAgent})
+		Classes: []string{Outlier}, Confidence: 50, work: byAgent})
 	add("R27", Control{Name: "Orders that wait", Area: areaOrder, Left: "fallout queue", Right: "value of the product", Key: "fallout",
-		Classes: []string{WaitsForPerson}, Formula: byDay, Confidence: 100, Gone: Prevented, work: waiting})
+		Classes: []string{WaitsForPerson}, Formula: byDay, Confidence: 100, work: waiting})
 }

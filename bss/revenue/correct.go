@@ -58,7 +58,9 @@ func (c *check) propose(action, product, format string, args ...any) *Proposal {
 // correct makes the corrections that need no person, each in a transaction of its own.
 func (c *check) correct() error {
 	for _, id := range c.fixes {
+		made := int64(0)
 		err := c.db.Write(c.ctx, c.scope, func(tx *store.Tx) error {
+			made = 0
 			old, err := Findings.Lock(tx, id)
 			if err != nil {
 				return err
@@ -70,10 +72,11 @@ func (c *check) correct() error {
 			if err := f.correct(tx, c.at); err != nil {
 				return err
 			}
+			made = 1
 			return Findings.Save(tx, old, f)
 		})
 		if err == nil {
-			c.out.Corrected++
+			c.out.Corrected += made
 			continue
 		}
 		if err := c.refused(id, err); err != nil {

@@ -3,7 +3,6 @@ package revenue
 import (
 	"fmt"
 	"math/big"
-	"slices"
 
 	"tandem/bss/billing"
 	"tandem/kit/money"
@@ -27,13 +26,16 @@ func byAgent(c *check) error {
 		by       string
 		currency money.Currency
 	}
-	totals := map[who]int64{}
+	totals, all := map[who]int64{}, map[money.Currency]*spread{}
 	from := c.at.AddDate(0, 0, -creditDays)
-	left := side[billing.CreditBy]{billing.CreditsAfter, func(x billing.CreditBy) string { return x.Request }}
+	page := func(tx *store.Tx, after string, limit int) ([]billing.CreditBy, error) {
+		return billing.CreditsAfter(tx, from, after, limit)
+	}
+	left := side[billing.CreditBy]{page, func(x billing.CreditBy) string { return x.Request }}
 	err := compare(c, left, nothing(), func(tx *store.Tx, page []pair[billing.CreditBy, struct{}]) error {
 		for _, p := range page {
 			x := p.left
-			if x.At.Before(from) || x.Gross.Currency == (money.Currency{}) {
+			if x.Gross.Currency == (money.Currency{}) {
 				continue
 			}
 			totals[who{x.By, x.Gross.Currency}] += max(x.Gross.Minor, -x.Gross.Minor)
@@ -44,14 +46,17 @@ func byAgent(c *check) error {
 		return err
 	}
 	for w, sum := range totals {
-		var others []int64
-		for x, n := range totals {
-			if x != w && x.currency == w.currency {
-				others = append(others, n)
-			}
+		if all[w.currency] == nil {
+			all[w.currency] = &spread{}
 		}
-		slices.Sort(others)
-		over, ok := above(sum, others)
+		all[w.currency].add(sum, 1)
+	}
+	for w, sum := range totals {
+		others := all[w.currency]
+		others.add(sum, -1)
+		over, ok := others.below(sum)
+		n := others.n
+		others.add(sum, 1)
 		if !ok {
 			continue
 		}
@@ -60,8 +65,8 @@ func byAgent(c *check) error {
 			return err
 		}
 		given := money.Amount{Minor: sum, Currency: w.currency}
-		if err := c.tell(leak{key: w.by + "/" + w.currency.Code(), class: Outlier, side: Risk, amount: &r,
-			words: fmt.Sprintf("%s credited %s in %d days: %s more than %d standard deviations above the mean of %d others", w.by, given, creditDays, inMinor(r), sigmas, len(others)),
+		if err := c.tell(leak{key: w.by + "/" + w.currency.Code(), class: Outlier, side: Risk, amount: &r, lasts: true,
+			words: fmt.Sprintf("%s credited %s in %d days: %s more than %d standard deviations above the mean of %d others", w.by, given, creditDays, inMinor(r), sigmas, n),
 			about: refs(ref("User", w.by)), evidence: []Evidence{{Set: "credits", ID: w.by, Says: given.String()}}}); err != nil {
 			return err
 		}
@@ -69,26 +74,33 @@ func byAgent(c *check) error {
 	return nil
 }
 
-// above is by how much an amount is more than three standard deviations above the mean of
-// others, rounded up to a whole unit, in integers throughout:
+// spread is what amounts add up to, and their squares.
+type spread struct {
+	n            int64
+	sum, squares big.Int
+}
+
+// add adds an amount n times, or takes it away.
+func (s *spread) add(x, n int64) {
+	times, b := big.NewInt(n), big.NewInt(x)
+	s.n += n
+	s.sum.Add(&s.sum, new(big.Int).Mul(b, times))
+	s.squares.Add(&s.squares, b.Mul(b, b).Mul(b, times))
+}
+
+// below is by how much an amount is more than three standard deviations above the mean of
+// these, rounded up to a whole unit, in integers throughout:
 //
 //	x > S/n + 3 sqrt(n Q - S^2)/n, with S the sum and Q the sum of squares of n others
-func above(x int64, others []int64) (over int64, ok bool) {
-	n := big.NewInt(int64(len(others)))
-	if len(others) < leastOthers {
+func (s *spread) below(x int64) (over int64, ok bool) {
+	if s.n < leastOthers {
 		return 0, false
 	}
-	sum, squares := new(big.Int), new(big.Int)
-	for _, o := range others {
-		b := big.NewInt(o)
-		sum.Add(sum, b)
-		squares.Add(squares, new(big.Int).Mul(b, b))
-	}
-	spread := new(big.Int).Mul(n, squares)
-	spread.Sub(spread, new(big.Int).Mul(sum, sum))
-	spread.Mul(spread, big.NewInt(sigmas*sigmas)).Sqrt(spread) // rounded down: less than a unit of n
-	limit := spread.Add(spread, sum)
-	limit.Quo(limit, n)
+	n := big.NewInt(s.n)
+	limit := new(big.Int).Mul(n, &s.squares)
+	limit.Sub(limit, new(big.Int).Mul(&s.sum, &s.sum))
+	limit.Mul(limit, big.NewInt(sigmas*sigmas)).Sqrt(limit) // rounded down: less than a unit of n
+	limit.Add(limit, &s.sum).Quo(limit, n)
 	d := new(big.Int).Sub(big.NewInt(x), limit)
 	if d.Sign() <= 0 || !d.IsInt64() {
 		return 0, false

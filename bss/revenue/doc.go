@@ -17,6 +17,18 @@
 //	 │  └──> false       ├─ not found any more ─> recovered, prevented ──────────────┘
 //	 └───────────────────┘
 //
+// A finding that is not found any more is recovered only if something shows it: the
+// correction was made, an item bills from the start, the line is on a posted bill, the
+// file came. Else it is prevented: it ended, and what was lost stays lost. What a control
+// did not look at (a window of the newest, a list that was cut) it does not end at all.
+//
+// What nobody knows the beginning of began when it was first seen, and is young until it
+// has stood for the patience of its control. Books that do not add up are not waited for,
+// but asked for at two states of the store.
+//
+// One run of a tenant is under way at a time (revenue_turn). It always ends: one that was
+// tried in vain, or whose job is gone, with what it did not reach as failed.
+//
 // What a finding comes to is the monthly amount at stake for each whole day since it began,
 // or the difference itself where there is one. The side says whose money it is: the
 // operator's (leakage), customers' (overcharge), or nobody's yet (risk).

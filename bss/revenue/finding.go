@@ -14,8 +14,9 @@ import (
 // API is Tandem's own API of revenue assurance.
 var API = tmf.API{ID: "REVENUE", Name: "Revenue Assurance", Version: "1.0.0", Base: "/tandem-api/revenue/v1"}
 
-// States of a finding. The run of its control opens it, and ends it as recovered or
-// prevented when the sets agree again; the rest is for people.
+// States of a finding. The run of its control opens it, and ends it when the sets agree
+// again: as recovered if something shows that it was made good, else as prevented; the
+// rest is for people.
 const (
 	Open      = "open"
 	Confirmed = "confirmed" // a person has looked: it is so
@@ -69,7 +70,7 @@ type Evidence struct {
 // Findings of the tenant.
 var Findings = tmf.Kind[Finding, *Finding]{
 	API: &API, Name: "finding", Table: "revenue_finding", Verbs: tmf.Patch,
-	Index: []string{"control.id", "state", "side", "owner", "foundDate", "lastControlRun", "firstControlRun"}, Multi: []string{"about.id"}, StateAttr: "state",
+	Index: []string{"control.id", "state", "side", "owner", "foundDate", "lastSeenDate", "lastControlRun", "firstControlRun"}, Multi: []string{"about.id"}, StateAttr: "state",
 	Moves: tmf.Moves{"": {Open}, Open: {Confirmed, False, Recovered, Prevented}, Confirmed: {Open, False, Recovered, Prevented},
 		False: {Open, Confirmed}, Recovered: {Open}, Prevented: {Open}},
 	Frozen: []string{"control", "key", "class", "side", "description", "amount", "monthly", "since", "about", "evidence", "foundDate", "lastSeenDate",

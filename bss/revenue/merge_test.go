@@ -61,7 +61,13 @@ func TestAboveThreeDeviations(t *testing.T) {
 		{100, []int64{100, 100, 100, 100, 100}, 0},
 		{1 << 40, []int64{1, 1, 1, 1}, 0}, // too few to compare with
 	} {
-		if over, ok := above(c.x, c.others); over != c.over || ok != (c.over > 0) {
+		of := &spread{}
+		for _, o := range c.others {
+			of.add(o, 1)
+		}
+		of.add(c.x, 1)
+		of.add(c.x, -1)
+		if over, ok := of.below(c.x); over != c.over || ok != (c.over > 0) {
 			t.Errorf("%d against %v: %d %v, want %d", c.x, c.others, over, ok, c.over)
 		}
 	}

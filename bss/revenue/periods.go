@@ -21,6 +21,7 @@ const (
 // run has the patience of the control to make them.
 func periods(c *check) error {
 	upto := civil.DateOf(c.young, time.UTC)
+	c.unlooked = map[string]bool{}
 	left := side[string]{billing.AccountsAfter, func(id string) string { return id }}
 	return compare(c, left, nothing(), func(tx *store.Tx, page []pair[string, struct{}]) error {
 		ids := make([]string, len(page))
@@ -46,6 +47,7 @@ func periods(c *check) error {
 // missed tells what an account was not billed for, product by product.
 func (c *check) missed(tx *store.Tx, m *billing.Missed) error {
 	if m.Parked != "" {
+		c.unlooked[m.Account] = true // what of it is on no bill nobody can say
 		return c.parked(tx, m)
 	}
 	for len(m.Lines) > 0 {
@@ -114,6 +116,6 @@ func (c *check) parked(tx *store.Tx, m *billing.Missed) error {
 	if err != nil {
 		return err
 	}
-	return c.tell(leak{key: m.Account, class: CannotBeBilled, monthly: noMoney(monthly), words: fmt.Sprintf("Account %s cannot be billed: %s", m.Account, m.Parked),
+	return c.tell(leak{key: m.Account, class: CannotBeBilled, lasts: true, monthly: noMoney(monthly), words: fmt.Sprintf("Account %s cannot be billed: %s", m.Account, m.Parked),
 		about: refs(ref("BillingAccount", m.Account)), evidence: []Evidence{{Set: "billing", ID: m.Account, Says: cut(m.Parked)}}})
 }

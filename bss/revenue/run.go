@@ -1,9 +1,11 @@
 package revenue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -60,7 +62,7 @@ type ControlResult struct {
 	Leakage    []tmf.Money `json:"leakage,omitzero"`
 	Overcharge []tmf.Money `json:"overcharge,omitzero"`
 	Risk       []tmf.Money `json:"risk,omitzero"`
-	Recovered  []tmf.Money `json:"recovered,omitzero"` // of findings that ended
+	Recovered  []tmf.Money `json:"recovered,omitzero"` // of findings that were made good
 	Prevented  []tmf.Money `json:"prevented,omitzero"` // a month, of findings that ended
 	Millis     int64       `json:"milliseconds"`
 }
@@ -77,11 +79,16 @@ type Doors struct {
 	Charging *charging.Room // balances and the journal of charges
 }
 
-const runJob = "revenue.run"
+const (
+	runJob = "revenue.run"
+	// maxTries is how often a run is tried. Its job is never parked: a run is always ended,
+	// so that the next can begin, and says itself why.
+	maxTries = 5
+)
 
 // Handle registers the jobs of control runs.
 func Handle(r *work.Runner, db *store.DB, d Doors) {
-	r.Handle(runJob, work.Options{Concurrency: 1, Timeout: 12 * time.Hour, MaxAttempts: 5}, func(ctx context.Context, j *work.Job) error {
+	r.Handle(runJob, work.Options{Concurrency: 1, Timeout: 12 * time.Hour, MaxAttempts: math.MaxInt32}, func(ctx context.Context, j *work.Job) error {
 		return runAll(ctx, db, d, j)
 	})
 }
@@ -100,12 +107,8 @@ func postRun(tx *store.Tx, r *ControlRun) error {
 	if len(r.Control) > len(controls) {
 		return fault.BadInput("tooManyControls", "There are %d controls; name each once", len(controls))
 	}
-	busy, err := ControlRuns.Select(tx, tmf.Where{"state": Running}, tmf.Page{Limit: 1})
-	if err != nil {
+	if err := endLostRuns(tx); err != nil {
 		return err
-	}
-	if len(busy) > 0 {
-		return fault.Clash("runUnderWay", "The run %s is under way; wait for its end", busy[0].ID)
 	}
 	all, err := Controls.Select(tx, nil, tmf.Page{})
 	if err != nil {
@@ -125,6 +128,10 @@ func postRun(tx *store.Tx, r *ControlRun) error {
 			r.Result = append(r.Result, ControlResult{Control: c.ID, State: Waiting})
 		}
 	}
+	r.ID = cmp.Or(r.ID, tmf.NewID())
+	if err := takeTurn(tx, r.ID); err != nil {
+		return err
+	}
 	if err := ControlRuns.Create(tx, r); err != nil {
 		return err
 	}
@@ -136,6 +143,15 @@ func postRun(tx *store.Tx, r *ControlRun) error {
 
 // runAll does the controls of a run that are not done yet, one after the other.
 func runAll(ctx context.Context, db *store.DB, d Doors, j *work.Job) error {
+	if j.Attempt > maxTries {
+		return db.Write(ctx, j.Scope(), func(tx *store.Tx) error {
+			why := fmt.Sprintf("Given up after %d attempts: %s", maxTries, cmp.Or(j.LastError, "each time the node stopped in the middle"))
+			if err := giveUp(tx, j.Key, why); err != nil && !fault.Is(err, fault.NotFound) {
+				return err
+			}
+			return j.Finish(tx)
+		})
+	}
 	for {
 		var r *ControlRun
 		var c *Control
@@ -152,7 +168,10 @@ func runAll(ctx context.Context, db *store.DB, d Doors, j *work.Job) error {
 			return err
 		})
 		if fault.Is(err, fault.NotFound) && r == nil {
-			return nil // the run is gone: nothing is left to do
+			return db.Write(ctx, j.Scope(), func(tx *store.Tx) error { // nothing is left to do
+				giveTurn(tx, j.Key)
+				return j.Finish(tx)
+			})
 		}
 		if err != nil {
 			return err
@@ -238,5 +257,6 @@ func endRun(tx *store.Tx, run string) error {
 		r.State, r.EndDate = Done, tx.Now()
 		return nil
 	})
+	giveTurn(tx, run)
 	return err
 }

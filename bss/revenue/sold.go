@@ -113,6 +113,16 @@ func (c *check) ofProduct(tx *store.Tx, p *subscription.Product, all []Disagreem
 		l.amount, l.monthly = &m, nil // it does not go on
 	}
 	switch d.Class {
+	case NotBilled, ItemLost:
+		items, err := billing.ItemsOf(tx, p.ID)
+		if err != nil {
+			return l, err
+		}
+		for _, i := range items { // what comes later is told apart from them
+			l.evidence = append(l.evidence, Evidence{Set: "billing", ID: i.ID, Says: itemSays(i)})
+		}
+	}
+	switch d.Class {
 	case NotBilled:
 		l.correction = c.propose(beginBilling, p.ID, "Bill product %s from %s on", p.ID, instant(p.StartDate))
 	case BilledAfterEnd:
