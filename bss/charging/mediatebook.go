@@ -185,16 +185,43 @@ func (r *Room) fileTaken() {
 	nudge(r.taken.news)
 }
 
-// awaitProjected waits until all tenants have been projected up to a place of the journal.
-// Who is stopped finds out himself.
-func (r *Room) awaitProjected(ctx context.Context, place int64) {
-	for r.upto.Load() < place {
+// projectStuck is how long a file waits for usage of its tenant that does not get written
+// down at all: seconds of a slow disk are no reason to go on, a fault is.
+const projectStuck = 10 * time.Second
+
+// awaitProjected waits until a tenant has been projected up to a place of the journal. It
+// does not wait for the others: one whose usage cannot be written must not stop the files
+// of all. Nor does it wait for ever for its own, which would only keep its files from being
+// charged in time. Who is stopped finds out himself.
+func (r *Room) awaitProjected(ctx context.Context, tenant string, place int64) {
+	late := time.NewTimer(projectStuck)
+	defer late.Stop()
+	for was := int64(-1); r.upto.Load() < place; {
+		at, err := r.writtenUpto(ctx, tenant)
+		switch {
+		case err == nil && at >= place:
+			return
+		case err == nil && at > was:
+			was = at
+			late.Reset(projectStuck)
+		}
 		select {
 		case <-r.further:
+		case <-late.C:
+			r.log.Warn("charging: the next file is charged though usage of its tenant does not get written down", "tenant", tenant, "at", was, "charged", place, "err", err)
+			return
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// writtenUpto is how far a tenant has been projected, by whichever node.
+func (r *Room) writtenUpto(ctx context.Context, tenant string) (at int64, err error) {
+	err = r.read(ctx, tenant, func(tx *store.Tx) error {
+		return tx.Row("SELECT seq FROM charging_cursor WHERE tenant = $1 AND part = 1").Scan(&at)
+	})
+	return at, err
 }
 
 // eachUsed makes a row of each record of a file, so that it is priced as it was: alone.

@@ -67,14 +67,18 @@ func (m *Mediator) TakeEach(ctx context.Context, files iter.Seq2[*Feed, string],
 	}()
 	go func() {
 		defer close(charged)
-		var ends []int64 // of those charged last, in the journal
+		type end struct {
+			tenant string
+			at     int64 // in the journal
+		}
+		var ends []end // of those charged last
 		for x := range looked {
 			if len(ends) == filesBehind {
-				m.room.awaitProjected(ctx, ends[0])
+				m.room.awaitProjected(ctx, ends[0].tenant, ends[0].at)
 				ends = ends[1:]
 			}
 			m.carryOut(ctx, x)
-			ends = append(ends, m.room.Engine.Position())
+			ends = append(ends, end{x.feed.Tenant, m.room.Engine.Position()})
 			charged <- x
 		}
 	}()

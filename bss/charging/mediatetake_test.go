@@ -1,6 +1,8 @@
 package charging_test
 
 import (
+	"context"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -43,6 +45,51 @@ func (m *mediation) entered(want int64) {
 			return
 		}
 	}
+}
+
+// The files of a tenant do not wait for another whose usage cannot be written down.
+func TestFilesDoNotWaitForAnotherTenant(t *testing.T) {
+	each(t, func(w *world) {
+		w.sell("mno", "line", "prepaid", "4917011")
+		w.sell("rival", "other", "plan", "4917099")
+		if err := w.db.Write(t.Context(), store.Scope{}, func(tx *store.Tx) error {
+			_, err := tx.System().Exec("CREATE UNIQUE INDEX charging_usage_stuck ON charging_usage (tenant) WHERE tenant = 'rival'")
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		w.eats("4917099", "one", mib)
+		w.eats("4917099", "two", mib) // it cannot be written, nor what comes behind it
+		m := w.mediate(cdr.Format3GPP)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		const files = 5
+		began, ended := time.Now(), 0
+		m.m.TakeEach(ctx, func(yield func(*charging.Feed, string) bool) {
+			for i := range files {
+				path := filepath.Join(m.dir, fmt.Sprint(i, ".cdr"))
+				if err := cdr.Write(path, framed(t, uint32(i+1), session(fmt.Sprint("s", i), "4917011", 0, 1))); err != nil {
+					t.Error(err)
+					return
+				}
+				if !yield(&m.feed, path) {
+					return
+				}
+			}
+		}, func(f charging.File, err error) {
+			if err != nil || f.State != "taken" {
+				t.Errorf("%+v: %v", f, err)
+			}
+			ended++
+		})
+		if ended != files {
+			t.Fatalf("%d of %d files ended in %s", ended, files, time.Since(began))
+		}
+		m.used(files * mib)
+		if n := w.count("rival", "SELECT count(*) FROM charging_usage WHERE tenant = $1"); n > 1 {
+			t.Fatalf("the other tenant has %d rows of usage: it is not stuck", n)
+		}
+	})
 }
 
 // While a file is charged, the next is entered already; and what becomes of each is as
