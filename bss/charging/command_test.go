@@ -2,6 +2,7 @@ package charging_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,5 +68,37 @@ func TestCarriedOutCommandsAreForgotten(t *testing.T) {
 		w.sell("mno", "p1", "prepaid", "491510001")
 		w.sell("mno", "p2", "prepaid", "491510002")
 		w.await("the commands to be forgotten", func() bool { return decides.Flights() == 0 })
+	})
+}
+
+// Commands that were carried out are read by their numbers, however many the tenant has
+// given: the plan is the proof, as a few dozen rows are read fast either way.
+func TestCommandsAreReadByTheirNumbers(t *testing.T) {
+	explain := map[store.Dialect][2]string{store.SQLite: {"EXPLAIN QUERY PLAN ", "INTEGER PRIMARY KEY"}, store.Postgres: {"EXPLAIN ", "charging_command_pkey"}}
+	each(t, func(w *world) {
+		how := explain[w.db.Dialect()]
+		numbers := make([]any, 64)
+		for i := range numbers {
+			numbers[i] = int64(i + 1)
+		}
+		var plan []string
+		err := w.db.Read(t.Context(), store.Scope{Tenant: "mno", Actor: "test"}, func(tx *store.Tx) error {
+			rows, err := tx.Query(how[0]+charging.CommandsByNumber+store.In(2, len(numbers))+")", numbers...)
+			plan, err = store.Collect(rows, err, func(r store.Rows) (line string, err error) {
+				if tx.Dialect() == store.Postgres {
+					return line, r.Scan(&line)
+				}
+				var id, parent, unused int64
+				err = r.Scan(&id, &parent, &unused, &line)
+				return line, err
+			})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(strings.Join(plan, "\n"), how[1]) {
+			t.Errorf("they are read by\n%s", strings.Join(plan, "\n"))
+		}
 	})
 }

@@ -34,3 +34,6 @@ func (r *Room) StartWithoutProjector(ctx context.Context) error {
 	go r.carryOut(run)
 	return nil
 }
+
+// CommandsByNumber is the statement that reads commands.
+const CommandsByNumber = commandsByNumber
