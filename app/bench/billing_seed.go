@@ -52,13 +52,7 @@ func (b *billingRun) seed(ctx context.Context) error {
 			return err
 		}
 	}
-	return b.DB.Write(ctx, scope, func(tx *store.Tx) error {
-		if tx.Dialect() == store.SQLite {
-			return nil
-		}
-		_, err := tx.System().Exec("ANALYZE")
-		return err
-	})
+	return analyse(ctx, b.DB)
 }
 
 // first makes the account that the others are copies of.

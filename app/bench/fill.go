@@ -82,10 +82,7 @@ func (r *rig) fill(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	return r.DB.Write(ctx, store.Scope{}, func(tx *store.Tx) error {
-		_, err := tx.System().Exec("ANALYZE")
-		return err
-	})
+	return analyse(ctx, r.DB)
 }
 
 // plain is an offering without usage: what exists before is not charged online, since
