@@ -258,6 +258,12 @@ func booksRecognise(ctx context.Context, d *desk, names []string) error {
 		fmt.Fprintf(d.out, ", %s", a)
 	}
 	fmt.Fprintln(d.out)
+	if r.SetAside > 0 {
+		fmt.Fprintf(d.out, "%d set aside:\n", r.SetAside)
+	}
+	for _, p := range r.Problem {
+		fmt.Fprintf(d.out, "  %s: %s\n", p.Contract, p.Reason)
+	}
 	return nil
 }
 

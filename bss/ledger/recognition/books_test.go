@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,7 +55,7 @@ func billed(t testing.TB, db *store.DB, contract, bill string, on civil.Date, li
 		if err := ledger.Post(tx, b); err != nil {
 			return err
 		}
-		return Billed(tx, contract, bill, on, lines)
+		return Billed(tx, contract, Bill{ID: bill, Entity: "acme", On: on, Lines: lines})
 	})
 }
 
@@ -62,6 +63,7 @@ func billed(t testing.TB, db *store.DB, contract, bill string, on civil.Date, li
 func runs(t testing.TB, db *store.DB, period string) *Run {
 	t.Helper()
 	r := &Run{LegalEntity: &tmf.Ref{ID: "acme"}, Period: period}
+	r.ID = tmf.NewID()
 	for r.State != Done {
 		write(t, db, r.page)
 	}
@@ -117,7 +119,9 @@ func TestTheBooksOfASubsidisedHandset(t *testing.T) {
 				lines = append(lines, BilledLine{Product: "c1", From: month(0), Revenue: "4410", Net: 20000})
 			}
 			billed(t, db, "c1", fmt.Sprint(n), month(n), lines...)
-			write(t, db, func(tx *store.Tx) error { return Billed(tx, "c1", fmt.Sprint(n), month(n), lines) }) // heard twice
+			write(t, db, func(tx *store.Tx) error {
+				return Billed(tx, "c1", Bill{ID: fmt.Sprint(n), Entity: "acme", On: month(n), Lines: lines})
+			}) // heard twice
 			if r := runs(t, db, month(n).String()[:7]); r.Contracts != 1 {
 				t.Fatalf("month %d: %d contracts", n, r.Contracts)
 			}
@@ -196,6 +200,106 @@ func TestLateForAClosedMonth(t *testing.T) {
 			t.Errorf("February has %v, want a contract asset of 27059", got)
 		}
 		proven(t, db)
+	})
+}
+
+// TestAfterTheEndBillsAreRevenue: lines for service from the end on are not taken, nor what
+// corrects or credits them; what corrects those that were taken is, and so is the fee.
+func TestAfterTheEndBillsAreRevenue(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB) {
+		write(t, db, func(tx *store.Tx) error { return Open(tx, handset("c1")) })
+		is := func(want int64, what string) {
+			t.Helper()
+			write(t, db, func(tx *store.Tx) error {
+				c, err := Of(tx, "c1")
+				if err == nil && c.Billed != want {
+					t.Errorf("%s: billed %d, want %d", what, c.Billed, want)
+				}
+				return err
+			})
+		}
+		line := func(n int, net int64, corrects string) BilledLine {
+			return BilledLine{Product: "c1", From: month(n), Corrects: corrects, Revenue: "4400", Net: net}
+		}
+		billed(t, db, "c1", "0", month(0), line(0, 26000, ""), line(1, 6000, ""))
+		write(t, db, func(tx *store.Tx) error { return End(tx, "c1", month(1)) })
+		billed(t, db, "c1", "1", month(1), line(1, -6000, "0"), line(1, 3000, ""), line(2, 3000, ""))
+		is(26000, "the month before is taken back, the new plan is not taken")
+		billed(t, db, "c1", "2", month(2), line(2, -3000, "1"), line(0, -1000, "0"), BilledLine{Product: "c1", From: month(1), Fee: true, Revenue: "4430", Net: 500})
+		is(25500, "a correction of what was not taken, one of what was, and the fee")
+		billed(t, db, "c1", "3", month(2), BilledLine{Product: "c1", From: month(2), Fee: true, Revenue: "4430", Net: 900})
+		is(25500, "the fee of another plan")
+		proven(t, db)
+	})
+}
+
+// TestABadContractStopsNoOther: one that adds up to too much and one without obligations are
+// set aside with a sentence, and so is what billing could not take in; the month of the
+// others is done.
+func TestABadContractStopsNoOther(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB) {
+		for _, id := range []string{"c1", "c2", "c3", "c4"} {
+			write(t, db, func(tx *store.Tx) error { return Open(tx, handset(id)) })
+		}
+		write(t, db, func(tx *store.Tx) error {
+			tx.Queue("DELETE FROM recognition_obligation WHERE tenant = $1 AND contract = 'c2'")
+			tx.Queue("UPDATE recognition_contract SET ends = '2020-06-01' WHERE tenant = $1 AND id = 'c2'")
+			tx.Queue("UPDATE recognition_obligation SET revenue = '' WHERE tenant = $1 AND contract = 'c3'")
+			return SetAside(tx, Aside{Contract: "c9", What: "opened", On: month(0), Entity: "acme", Reason: "Nothing is promised"})
+		})
+		r := runs(t, db, "2021-01")
+		if r.Contracts != 2 || r.SetAside != 3 || len(r.Recognised) != 1 || r.Recognised[0].Minor != 2*53059 {
+			t.Errorf("the run %+v", r)
+		}
+		for i, want := range []Problem{{"c2", "no obligation"}, {"c3", "chart of accounts"}, {"c9", "Nothing is promised"}} {
+			if p := r.Problem[i]; p.Contract != want.Contract || !strings.Contains(p.Reason, want.Reason) {
+				t.Errorf("set aside %+v, want %+v", p, want)
+			}
+		}
+		write(t, db, func(tx *store.Tx) error { // mended
+			tx.Queue("UPDATE recognition_obligation SET revenue = '4400' WHERE tenant = $1 AND contract = 'c3'")
+			return nil
+		})
+		if r := runs(t, db, "2021-01"); r.Contracts != 1 || r.SetAside != 1 {
+			t.Errorf("the month again: %+v", r)
+		}
+	})
+}
+
+// TestABillOfAnotherCompany is no payment for the contract: it ends where that bills.
+func TestABillOfAnotherCompany(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB) {
+		write(t, db, func(tx *store.Tx) error { return Open(tx, handset("c1")) })
+		billed(t, db, "c1", "0", month(0), BilledLine{Product: "c1", From: month(0), Revenue: "4400", Net: 26000})
+		for range 2 { // heard twice
+			write(t, db, func(tx *store.Tx) error {
+				return Billed(tx, "c1", Bill{ID: "1", Entity: "beta", On: month(1).AddDays(3), Lines: []BilledLine{{Product: "c1", From: month(1), Revenue: "4400", Net: 6000}}})
+			})
+		}
+		write(t, db, func(tx *store.Tx) error {
+			c, err := Of(tx, "c1")
+			if err == nil && (c.State != Ended || c.Ends != month(1) || c.Billed != 26000) {
+				t.Errorf("the contract %+v", c)
+			}
+			return err
+		})
+		if r := runs(t, db, "2021-01"); r.SetAside != 1 || !strings.Contains(r.Problem[0].Reason, `"beta"`) {
+			t.Errorf("the run %+v", r)
+		}
+		proven(t, db)
+		write(t, db, func(tx *store.Tx) error { // the same account has as much in other books, and less in these
+			return ledger.Post(tx, ledger.Transaction{Name: "x", Entity: "beta", Currency: money.EUR, Date: month(0), What: "x", Entries: []ledger.Entry{
+				{Account: ledger.ContractAsset, Party: "a1", Amount: 5}, {Account: ledger.Of(ledger.Revenue, "1"), Amount: -5}}},
+				ledger.Transaction{Name: "y", Entity: "acme", Currency: money.EUR, Date: month(0), What: "y", Entries: []ledger.Entry{
+					{Account: ledger.ContractAsset, Party: "a1", Amount: -5}, {Account: ledger.Of(ledger.Revenue, "1"), Amount: 5}}})
+		})
+		write(t, db, func(tx *store.Tx) error {
+			found, err := Audit(tx)
+			if len(found) != 2 {
+				t.Errorf("audit of books that are off by as much: %v", found)
+			}
+			return err
+		})
 	})
 }
 

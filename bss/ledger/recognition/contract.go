@@ -177,35 +177,55 @@ func lock(tx *store.Tx, id string) (*Contract, error) {
 	return Of(tx, id)
 }
 
-// BilledLine is a line of a posted bill.
-type BilledLine struct {
-	Product string
-	From    civil.Date // first day of the service that it is for; not valid: of none
-	Revenue string     // general-ledger account that the bill was booked on
-	Net     int64      // minor units; what is credited is negative
+// Bill is what a posted bill has of the product of a contract.
+type Bill struct {
+	ID     string
+	Entity string // in whose books it is
+	On     civil.Date
+	Lines  []BilledLine
 }
 
-// pays says that a line pays for the contract: a line of its product, but not for service
-// after its end, which is a contract from month to month.
-func (c *Contract) pays(l *BilledLine) bool {
-	return l.Product == c.Product && (!l.From.Valid() || c.State != Active || l.From.Before(c.Ends))
+// BilledLine is a line of a posted bill.
+type BilledLine struct {
+	Product  string
+	From     civil.Date // first day of the service that it is for; not valid: of none
+	Fee      bool       // of an early end on From
+	Corrects string     // the bill that had what it corrects, or credits
+	Revenue  string     // general-ledger account that the bill was booked on
+	Net      int64      // minor units; what is credited is negative
+}
+
+// pays says that a line pays for a contract that ends before a day: a line of its product,
+// but not for service after that, which is a contract from month to month.
+func (l *BilledLine) pays(c *Contract, ends civil.Date) bool {
+	return l.Product == c.Product && (!l.From.Valid() || l.From.Before(ends) || l.Fee && l.From == ends)
 }
 
 // Billed takes what a posted bill has of a contract off the revenue that it was booked on,
-// and puts it on the position of the contract; what reaches a settled one stays revenue. A bill is taken once.
-func Billed(tx *store.Tx, contract, bill string, on civil.Date, lines []BilledLine) (err error) {
-	defer fault.Wrap(&err, "recognition.Billed(%s, %s)", contract, bill)
+// and puts it on the position of the contract; what reaches a settled one stays revenue, and
+// so does what corrects what was never taken. A bill is taken once. A bill in the books of
+// another legal entity ends the contract.
+func Billed(tx *store.Tx, contract string, b Bill) (err error) {
+	defer fault.Wrap(&err, "recognition.Billed(%s, %s)", contract, b.ID)
 	c, err := lock(tx, contract)
-	if err != nil || c.State == Settled {
+	switch {
+	case err != nil || c.State == Settled:
 		return err
+	case c.Entity != b.Entity:
+		return c.elsewhere(tx, &b)
 	}
-	n, err := tx.Exec("INSERT INTO recognition_billed (tenant, bill, contract, amount) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING", bill, c.ID)
+	n, err := tx.Exec("INSERT INTO recognition_billed (tenant, bill, contract, amount, ends) VALUES ($1, $2, $3, 0, $4) ON CONFLICT DO NOTHING", b.ID, c.ID, c.Ends.String())
 	if err != nil || n == 0 {
 		return err
 	}
+	taken, err := c.taken(tx, b.Lines)
+	if err != nil {
+		return err
+	}
 	revenue, total := map[string]int64{}, int64(0)
-	for i := range lines {
-		if l := &lines[i]; c.pays(l) {
+	for i := range b.Lines {
+		l := &b.Lines[i]
+		if was, known := taken[l.Corrects]; l.pays(c, c.Ends) || known && l.pays(c, was) {
 			revenue[l.Revenue] += l.Net
 			total += l.Net
 		}
@@ -213,11 +233,60 @@ func Billed(tx *store.Tx, contract, bill string, on civil.Date, lines []BilledLi
 	if total == 0 && len(revenue) == 0 {
 		return nil
 	}
-	tx.QueueOne("UPDATE recognition_billed SET amount = $4 WHERE tenant = $1 AND bill = $2 AND contract = $3", bill, c.ID, total)
+	tx.QueueOne("UPDATE recognition_billed SET amount = $4 WHERE tenant = $1 AND bill = $2 AND contract = $3", b.ID, c.ID, total)
 	before := c.position()
 	c.Billed += total
 	c.save(tx)
-	return c.book(tx, "recognition/"+c.ID+"/bill/"+bill, on, "Billed of contract "+c.ID, before, revenue)
+	return post(tx, c.booking("recognition/"+c.ID+"/bill/"+b.ID, b.On, "Billed of contract "+c.ID, before, revenue))
+}
+
+// endless is when a contract was to end of which that was not kept.
+var endless = civil.Date{Year: 9999, Month: 12, Day: 31}
+
+// taken are the bills that lines correct, with when the contract was to end as they were
+// taken.
+func (c *Contract) taken(tx *store.Tx, lines []BilledLine) (map[string]civil.Date, error) {
+	out := map[string]civil.Date{}
+	for i := range lines {
+		bill := lines[i].Corrects
+		if _, known := out[bill]; bill == "" || known {
+			continue
+		}
+		var amount int64
+		var ends string
+		err := tx.Row("SELECT amount, ends FROM recognition_billed WHERE tenant = $1 AND bill = $2 AND contract = $3", bill, c.ID).Scan(&amount, &ends)
+		switch {
+		case err == store.ErrNotFound:
+			out[bill] = civil.Date{}
+			continue
+		case err != nil:
+			return nil, err
+		case ends == "" && amount != 0:
+			out[bill] = endless
+			continue
+		}
+		if out[bill], err = parseText(ends, nil); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// elsewhere ends a contract whose product another legal entity bills from now on: what that
+// has on its bills stays its revenue, since nothing is booked from the books of one company
+// to those of another.
+func (c *Contract) elsewhere(tx *store.Tx, b *Bill) error {
+	from := b.On
+	for i := range b.Lines {
+		if l := &b.Lines[i]; l.Product == c.Product && l.Corrects == "" && l.From.Valid() && l.From.Before(from) {
+			from = l.From
+		}
+	}
+	if err := End(tx, c.ID, from); err != nil {
+		return err
+	}
+	return SetAside(tx, Aside{Contract: c.ID, What: "bill " + b.ID, On: b.On, Entity: c.Entity,
+		Reason: fmt.Sprintf("The bill %s of %s was made by the legal entity %q and stays its revenue; the contract is one of %q, where nothing is rendered from %s on", b.ID, b.On, b.Entity, c.Entity, from)})
 }
 
 // save writes the sums of a contract.
@@ -226,9 +295,9 @@ func (c *Contract) save(tx *store.Tx) {
 		c.ID, c.Billed, c.Recognised, dateText(c.Upto), c.State, c.Version, c.Price.Minor, c.Ends.String())
 }
 
-// book books what the position moved, against revenue by general-ledger account (debit
+// booking is what the position moved, against revenue by general-ledger account (debit
 // positive). What happened in a month that is closed goes to the first open day.
-func (c *Contract) book(tx *store.Tx, name string, on civil.Date, what string, before int64, revenue map[string]int64) error {
+func (c *Contract) booking(name string, on civil.Date, what string, before int64, revenue map[string]int64) ledger.Transaction {
 	t := ledger.Transaction{Name: name, Entity: c.Entity, Currency: c.Price.Currency, Date: on, Shift: true, What: what}
 	now := c.position()
 	for _, e := range []ledger.Entry{
@@ -249,6 +318,11 @@ func (c *Contract) book(tx *store.Tx, name string, on civil.Date, what string, b
 			t.Entries = append(t.Entries, ledger.Entry{Account: ledger.Of(ledger.Revenue, code), Amount: revenue[code]})
 		}
 	}
+	return t
+}
+
+// post books what there is to book.
+func post(tx *store.Tx, t ledger.Transaction) error {
 	if len(t.Entries) == 0 {
 		return nil
 	}

@@ -24,14 +24,23 @@
 // difference at once (catch-up, 15.21b); a further good at its own price is a contract of its
 // own (15.20). A contract that ends early recognises nothing after its end. Two months after
 // the end of the last obligation the contract is settled: what was billed by then was its
-// price (15.87), and the difference is recognised.
+// price (15.87), and the difference is recognised. Bills pay for it with what is for service
+// before its end, what corrects that, and the fee of an early end; the rest is a contract from
+// month to month, revenue as billed.
+//
+// # What cannot be done
+//
+// Bookkeeping stops neither billing nor the month of others. A contract that cannot be opened,
+// changed or recognised is set aside with a sentence, which a [Run] of its legal entity says.
+// A bill of another legal entity ends the contract: nothing is booked across two companies.
 //
 // # In the books
 //
 // A contract has one position: billed less recognised (15.105). Above zero it stands on
-// ledger.Deferred, below zero on ledger.ContractAsset, by billing account. So at any time
+// ledger.Deferred, below zero on ledger.ContractAsset, by billing account, in the books of the
+// legal entity that bills who pays. So at any time
 //
 //	recognised + deferred = billed + contract asset
 //
-// Tells and hears nothing. Doors: [Open], [Billed], [Modify], [End], [Of], [Any], [ByProduct], [Handle], [Audit].
+// Tells and hears nothing. Doors: [Open], [Billed], [Modify], [End], [SetAside], [Of], [Any], [ByProduct], [Handle], [Audit].
 package recognition

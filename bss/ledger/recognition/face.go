@@ -105,7 +105,7 @@ type Mismatch struct {
 
 // Audit proves the contracts of the tenant: billed and recognised are what was booked of
 // them, the schedule comes to the price, a settled contract has no position, and the books
-// have of each account what its contracts come to.
+// of each legal entity have of each account what its contracts come to.
 func Audit(tx *store.Tx) (out []Mismatch, err error) {
 	for _, q := range []struct{ what, sql string }{
 		{"billed is not what bills had", `SELECT c.id, c.billed, coalesce((SELECT CAST(sum(b.amount) AS BIGINT) FROM recognition_billed b WHERE b.tenant = c.tenant AND b.contract = c.id), 0)
@@ -131,8 +131,8 @@ func Audit(tx *store.Tx) (out []Mismatch, err error) {
 		}
 	}
 	for _, side := range []struct{ account, sql string }{
-		{ledger.Deferred, "SELECT account, currency, CAST(sum(CASE WHEN billed > recognised THEN recognised - billed ELSE 0 END) AS BIGINT) FROM recognition_contract WHERE tenant = $1 GROUP BY account, currency"},
-		{ledger.ContractAsset, "SELECT account, currency, CAST(sum(CASE WHEN billed < recognised THEN recognised - billed ELSE 0 END) AS BIGINT) FROM recognition_contract WHERE tenant = $1 GROUP BY account, currency"},
+		{ledger.Deferred, "SELECT entity, account, currency, CAST(sum(CASE WHEN billed > recognised THEN recognised - billed ELSE 0 END) AS BIGINT) FROM recognition_contract WHERE tenant = $1 GROUP BY entity, account, currency"},
+		{ledger.ContractAsset, "SELECT entity, account, currency, CAST(sum(CASE WHEN billed < recognised THEN recognised - billed ELSE 0 END) AS BIGINT) FROM recognition_contract WHERE tenant = $1 GROUP BY entity, account, currency"},
 	} {
 		if err := againstBooks(tx, &out, side.account, side.sql); err != nil {
 			return nil, err
@@ -141,24 +141,24 @@ func Audit(tx *store.Tx) (out []Mismatch, err error) {
 	return out, nil
 }
 
-// againstBooks compares sums by account and currency with those of the ledger.
+// againstBooks compares sums by legal entity, account and currency with those of the ledger.
 func againstBooks(tx *store.Tx, out *[]Mismatch, account, sql string) error {
-	books, err := ledger.ByParty(tx, account)
+	books, err := ledger.Held(tx, account)
 	if err != nil {
 		return err
 	}
 	rows, err := tx.Query(sql)
 	_, err = store.Collect(rows, err, func(r store.Rows) (n int64, err error) {
-		var k ledger.Party
-		if err = r.Scan(&k.ID, &k.Currency, &n); err == nil && books[k] != n {
-			*out = append(*out, Mismatch{"the books have another " + account, k.ID, n, books[k]})
+		var k ledger.Holding
+		if err = r.Scan(&k.Entity, &k.Party, &k.Currency, &n); err == nil && books[k] != n {
+			*out = append(*out, Mismatch{"the books of " + k.Entity + " have another " + account, k.Party, n, books[k]})
 		}
 		delete(books, k)
 		return n, err
 	})
 	for k, n := range books {
 		if n != 0 {
-			*out = append(*out, Mismatch{"the books have " + account + " of no contract", k.ID, 0, n})
+			*out = append(*out, Mismatch{"the books of " + k.Entity + " have " + account + " of no contract", k.Party, 0, n})
 		}
 	}
 	return err

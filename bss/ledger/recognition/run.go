@@ -23,14 +23,18 @@ const (
 )
 
 // Run recognises the revenue of a month of a legal entity, contract by contract. A second
-// run of the month takes up what was missed, and books nothing twice.
+// run of the month takes up what was missed, and books nothing twice. A contract that cannot
+// be recognised is set aside with a sentence.
 type Run struct {
 	tmf.Entity
 	LegalEntity   *tmf.Ref       `json:"legalEntity,omitzero" tmf:"required"`
 	Period        string         `json:"period,omitzero" tmf:"required"` // the month: 2026-03
 	State         string         `json:"state,omitzero" tmf:"enum=running|done"`
-	Contracts     int64          `json:"contracts,omitzero"`  // worked on
-	Recognised    []money.Amount `json:"recognised,omitzero"` // by currency
+	Contracts     int64          `json:"contracts,omitzero"`    // worked on
+	SetAside      int64          `json:"setAside,omitzero"`     // left as they are
+	Problem       []Problem      `json:"problem,omitzero"`      // why; of the first of them
+	LastContract  string         `json:"lastContract,omitzero"` // that was looked at: there it goes on
+	Recognised    []money.Amount `json:"recognised,omitzero"`   // by currency
 	RequestedBy   string         `json:"requestedBy,omitzero"`
 	RequestedDate time.Time      `json:"requestedDate,omitzero"`
 	DoneDate      time.Time      `json:"doneDate,omitzero"`
@@ -105,28 +109,34 @@ func (r *Run) page(tx *store.Tx) error {
 	if err != nil {
 		return err
 	}
-	all, err := find(tx, fmt.Sprintf("entity = $2 AND upto < $3 AND starts < $3 AND state <> 'settled' ORDER BY id LIMIT %d", atOnce)+tx.Dialect().ForUpdate(), r.LegalEntity.ID, upto.String())
+	all, err := find(tx, fmt.Sprintf("entity = $2 AND upto < $3 AND starts < $3 AND state <> 'settled' AND id > $4 ORDER BY id LIMIT %d", atOnce)+tx.Dialect().ForUpdate(),
+		r.LegalEntity.ID, upto.String(), r.LastContract)
 	if err != nil {
 		return err
 	}
 	if len(all) == 0 {
 		r.State, r.DoneDate = Done, tx.Now()
-		return nil
+		return r.heard(tx)
 	}
 	was, err := recognisedOf(tx, all)
 	if err != nil {
 		return err
 	}
 	for _, c := range all {
-		amount, err := c.recognise(tx, upto, was[c.ID])
-		if err != nil {
-			return fmt.Errorf("contract %s: %w", c.ID, err)
+		r.LastContract = c.ID
+		m, err := c.render(upto, was[c.ID])
+		if err == nil {
+			err = r.add(money.Amount{Minor: m.sum, Currency: c.Price.Currency})
 		}
-		if err := r.add(money.Amount{Minor: amount, Currency: c.Price.Currency}); err != nil {
+		if err != nil {
+			r.problem(c.ID, err)
+			continue
+		}
+		if err := m.keep(tx); err != nil {
 			return err
 		}
+		r.Contracts++
 	}
-	r.Contracts += int64(len(all))
 	return nil
 }
 
@@ -161,36 +171,63 @@ func recognisedOf(tx *store.Tx, all []*Contract) (map[string]map[string]int64, e
 	return out, err
 }
 
-// recognise books what of a contract is recognised before a day and was not yet, and says
-// how much that is. A contract whose last bills must have come is settled.
-func (c *Contract) recognise(tx *store.Tx, upto civil.Date, was map[string]int64) (sum int64, err error) {
-	on := upto.AddDays(-1) // the last day of the month
-	if !c.Ends.AddMonths(settledAfter).After(upto) {
-		c.settle(tx, on)
+// rendered is what of a contract is recognised before a day and was not yet. It is worked
+// out whole before anything of it is written.
+type rendered struct {
+	*Contract
+	on      civil.Date // the last day of the month
+	by      []int64    // of its obligations
+	sum     int64
+	settles bool // its last bills must have come
+	booking ledger.Transaction
+}
+
+// render works out a month of a contract, and moves it there.
+func (c *Contract) render(upto civil.Date, was map[string]int64) (m *rendered, err error) {
+	m = &rendered{Contract: c, on: upto.AddDays(-1), by: make([]int64, len(c.Obligations)), settles: !c.Ends.AddMonths(settledAfter).After(upto)}
+	if m.settles {
+		if err := c.settle(m.on); err != nil {
+			return nil, err
+		}
 	}
 	now, err := c.Schedule.Before(upto)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	revenue := map[string]int64{}
-	for _, o := range c.Obligations {
-		more := now[o.ID] - was[o.ID]
-		if more == 0 {
-			continue
+	revenue, before := map[string]int64{}, c.position()
+	for i, o := range c.Obligations {
+		m.by[i] = now[o.ID] - was[o.ID]
+		revenue[o.Revenue] -= m.by[i]
+		m.sum += m.by[i]
+	}
+	c.Recognised, c.Upto = c.Recognised+m.sum, upto
+	m.booking = c.booking("recognition/"+c.ID+"/"+upto.String(), m.on, "Recognised of contract "+c.ID, before, revenue)
+	if len(m.booking.Entries) > 0 {
+		err = m.booking.Check()
+	}
+	return m, err
+}
+
+// keep writes and books it.
+func (m *rendered) keep(tx *store.Tx) error {
+	if m.settles {
+		m.Contract.keep(tx, "settled", m.on)
+	}
+	for i, more := range m.by {
+		if more != 0 {
+			tx.Insert("INSERT INTO recognition_recognised (tenant, contract, upto, obligation, amount)", m.ID, m.Upto.String(), m.Obligations[i].ID, more)
 		}
-		revenue[o.Revenue] -= more
-		sum += more
-		tx.Insert("INSERT INTO recognition_recognised (tenant, contract, upto, obligation, amount)", c.ID, upto.String(), o.ID, more)
 	}
-	before := c.position()
-	c.Recognised, c.Upto = c.Recognised+sum, upto
-	c.save(tx)
-	return sum, c.book(tx, "recognition/"+c.ID+"/"+upto.String(), on, "Recognised of contract "+c.ID, before, revenue)
+	m.save(tx)
+	return post(tx, m.booking)
 }
 
 // settle makes what was billed the price of a contract that is over (IFRS 15.87): the
 // difference is recognised for the obligation that lasted longest.
-func (c *Contract) settle(tx *store.Tx, on civil.Date) {
+func (c *Contract) settle(on civil.Date) error {
+	if len(c.Obligations) == 0 {
+		return fault.BadInput("noObligations", "It has no obligation that it could be settled for")
+	}
 	last := c.Obligations[0]
 	for _, o := range c.Obligations {
 		if o.Over.To.After(last.Over.To) {
@@ -199,5 +236,5 @@ func (c *Contract) settle(tx *store.Tx, on civil.Date) {
 	}
 	c.Schedule = c.Schedule.Settled(on, c.Billed, last.ID)
 	c.State, c.Price.Minor, c.Version = Settled, c.Billed, c.Version+1
-	c.keep(tx, "settled", on)
+	return nil
 }
