@@ -226,7 +226,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.cards = &receivable.Cards{DB: a.DB, Of: gateways}
+	a.cards = &receivable.Cards{DB: a.DB, Of: gateways, Tenants: a.tenants}
 	a.cards.Handle(a.Runner)
 	inventory.Handle(a.Runner, a.DB)
 	a.handleAssurance()

@@ -1,6 +1,7 @@
 package receivable_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -65,11 +66,11 @@ func openTill(t *testing.T, engine store.Dialect) *till {
 	}
 	t.Cleanup(client.Close)
 	cards := &receivable.Cards{DB: d.db, Look: 20 * time.Millisecond, Backoff: func(int) time.Duration { return 20 * time.Millisecond }, Of: func(tenant string) card.Gateway {
-		if tenant != "host" {
+		if tenant != "host" && tenant != "blue" {
 			return nil
 		}
 		return client
-	}}
+	}, Tenants: func(context.Context) ([]string, error) { return []string{"blue", "host", "other"}, nil }}
 	runner := work.New(d.db, slog.New(slog.DiscardHandler), work.Config{})
 	receivable.Handle(runner, d.db)
 	cards.Handle(runner)
@@ -100,6 +101,9 @@ func (c *till) request(account, method string, cents int64, bills ...string) *re
 	p := &receivable.PaymentResource{Account: &receivable.Ref{ID: account}, TotalAmount: &amount, PaymentMethod: &receivable.Method{ID: method}}
 	for _, b := range bills {
 		p.PaymentItem = append(p.PaymentItem, receivable.PaymentItem{Item: &receivable.Ref{ID: b}})
+	}
+	if len(bills) == 0 {
+		p.CorrelatorID = tmf.NewID()
 	}
 	return p
 }

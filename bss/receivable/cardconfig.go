@@ -2,17 +2,21 @@ package receivable
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"tandem/edge/card"
+	"tandem/kit/fault"
 )
 
 // CardConfig says through which gateway each tenant takes card payments.
 type CardConfig struct {
-	Gateway *CardGateway            `json:"gateway,omitzero"` // of tenants without an own one
+	Gateway *CardGateway            `json:"gateway,omitzero"` // of tenants without an own one; it tells its news to the address of any of them
 	Brand   map[string]*CardGateway `json:"brand,omitzero"`   // by tenant
 }
 
@@ -63,6 +67,9 @@ func (c CardConfig) Open() (of func(tenant string) card.Gateway, closing func(),
 		all = append(all, client)
 		return client
 	}
+	if err := c.eachOnce(); err != nil {
+		return nil, closing, err
+	}
 	general, brand := open(c.Gateway), map[string]*card.Client{}
 	for tenant, g := range c.Brand {
 		brand[tenant] = open(g)
@@ -76,4 +83,26 @@ func (c CardConfig) Open() (of func(tenant string) card.Gateway, closing func(),
 		}
 		return nil
 	}, closing, err
+}
+
+// eachOnce refuses one account at a gateway under two names: it tells its news to one
+// address, and whose they are is known of those only that share the general gateway.
+func (c CardConfig) eachOnce() error {
+	type account struct{ url, key string }
+	seen := map[account]string{}
+	if c.Gateway != nil {
+		seen[account{c.Gateway.URL, c.Gateway.Key}] = "the general gateway"
+	}
+	for _, tenant := range slices.Sorted(maps.Keys(c.Brand)) {
+		g := c.Brand[tenant]
+		if g == nil {
+			continue
+		}
+		a := account{g.URL, g.Key}
+		if other := seen[a]; other != "" {
+			return fault.BadInput("gatewayTwice", "The card gateway of the brand %q is %s too; leave it out there and have it be the general one, which brands may share", tenant, other)
+		}
+		seen[a] = "that of the brand " + strconv.Quote(tenant)
+	}
+	return nil
 }

@@ -19,7 +19,7 @@ const chargebackJob = "receivable.chargeback"
 const Webhooks = "/gateway/card/"
 
 // Routes takes the messages of gateways. Each is signed by the gateway of its tenant:
-// nobody logs in.
+// nobody logs in. Tenants with one gateway are told at the address of any of them.
 func (c *Cards) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+Webhooks+"{tenant}", func(w http.ResponseWriter, r *http.Request) {
 		tenant := r.PathValue("tenant")
@@ -29,10 +29,50 @@ func (c *Cards) Routes(mux *http.ServeMux) {
 			return
 		}
 		take := func(ctx context.Context, e card.Event) error {
-			return c.DB.Write(ctx, store.Scope{Tenant: tenant, Actor: "gateway:card"}, func(tx *store.Tx) error { return keepEvent(tx, e) })
+			home, err := c.home(ctx, tenant, g, e)
+			if err != nil {
+				return err
+			}
+			return c.DB.Write(ctx, store.Scope{Tenant: home, Actor: "gateway:card"}, func(tx *store.Tx) error { return keepEvent(tx, e) })
 		}
 		card.Handler(g, c.DB.Now, take).ServeHTTP(w, r)
 	})
+}
+
+// home is the tenant whose money a message is about: of those whose gateway has signed it
+// the one that knows the attempt, or the payment that is disputed. What none of them knows
+// is kept by the one whose address it came to.
+func (c *Cards) home(ctx context.Context, addressed string, g card.Gateway, e card.Event) (string, error) {
+	if c.Tenants == nil {
+		return addressed, nil
+	}
+	all, err := c.Tenants(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, tenant := range append([]string{addressed}, all...) {
+		if c.Of(tenant) != g {
+			continue
+		}
+		known, err := c.knows(ctx, tenant, e)
+		if known || err != nil {
+			return tenant, err
+		}
+	}
+	return addressed, nil
+}
+
+// knows tells whether a message is about money of the tenant.
+func (c *Cards) knows(ctx context.Context, tenant string, e card.Event) (bool, error) {
+	which, id := "id = $2", e.Result.Attempt
+	if e.Dispute != nil {
+		which, id = "gateway = $2 AND gateway <> ''", e.Dispute.Payment
+	}
+	var n int64
+	err := c.DB.Read(ctx, store.Scope{Tenant: tenant, Actor: "gateway:card"}, func(tx *store.Tx) error {
+		return tx.Row("SELECT count(*) FROM receivable_attempt WHERE tenant = $1 AND "+which, id).Scan(&n)
+	})
+	return n > 0, err
 }
 
 // keepEvent puts a message in the inbox, once. One about an attempt is a hint to ask:

@@ -22,6 +22,9 @@ const cardJob = "receivable.card"
 type Cards struct {
 	DB *store.DB
 	Of func(tenant string) card.Gateway // nil: the tenant has none
+	// Tenants are all there are: those with the same gateway share the address that it tells
+	// its news to. nil: none share one.
+	Tenants func(ctx context.Context) ([]string, error)
 	// Look is how long an attempt that waits for the customer or his bank is left alone
 	// between two questions; 0: a minute. A webhook has it asked about at once.
 	Look time.Duration
