@@ -61,7 +61,7 @@ type PaymentResource struct {
 	Name              string            `json:"name,omitzero"`
 	Description       string            `json:"description,omitzero"`
 	AuthorizationCode string            `json:"authorizationCode,omitzero"`
-	CorrelatorID      string            `json:"correlatorId,omitzero"` // of the client: the payment is taken once
+	CorrelatorID      string            `json:"correlatorId,omitzero"` // of the client: the payment is taken once; by card without items there must be one
 	PaymentDate       time.Time         `json:"paymentDate,omitzero"`
 	Status            string            `json:"status,omitzero"`
 	StatusDate        time.Time         `json:"statusDate,omitzero"`
@@ -146,6 +146,10 @@ func minorOf(name string, m *tmf.Money, a *billing.BillingAccount) (money.Amount
 
 // postPayment takes a payment that a clerk or a cash desk reports.
 func postPayment(tx *store.Tx, p *PaymentResource) error {
+	if err := plainTexts("payment", p); err != nil {
+		return err
+	}
+	p.PaymentMethod.mask()
 	a, err := accountOf(tx, p.Account)
 	if err != nil {
 		return err
@@ -259,6 +263,9 @@ func sharesOf(p *PaymentResource, a *billing.BillingAccount) ([]Share, error) {
 
 // postRefund gives back what a payment leaves over.
 func postRefund(tx *store.Tx, r *RefundResource) error {
+	if err := plainTexts("refund", r); err != nil {
+		return err
+	}
 	a, err := accountOf(tx, r.Account)
 	if err != nil {
 		return err
@@ -289,6 +296,7 @@ func postRefund(tx *store.Tx, r *RefundResource) error {
 	if byTransfer(r.PaymentMethod) {
 		return refundByTransfer(tx, r, p, amount, a)
 	}
+	r.PaymentMethod.mask()
 	if p.Way == Card {
 		return refundByCard(tx, r, p, amount)
 	}

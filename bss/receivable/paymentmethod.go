@@ -115,21 +115,74 @@ func checkMethod(tx *store.Tx, old, m *PaymentMethod) error {
 	if !m.known() {
 		return fault.BadInput("unknownMethod", "@type %q is not a way of paying that is kept here: tokenizedCard, directDebit or bankAccountDebit. Card numbers are not taken", m.Type)
 	}
-	for _, text := range []string{m.Name, m.Description, m.Token, m.TokenType, m.LastFourDigits, m.AuthorizationCode, m.StatusReason, string(m.Extra)} {
-		if card.HasNumber(text) {
-			return fault.BadInput("cardNumber", "The payment method holds a card number. Card numbers are typed into the page of the gateway only, which gives a token for them")
-		}
-		if len(text) > 1000 {
-			return fault.BadInput("tooLong", "A text of the payment method has more than 1000 characters")
-		}
+	m.ownClass()
+	if err := plainTexts("payment method", m); err != nil && (old == nil || plainTexts("payment method", old) == nil) {
+		return err // what was kept before this was asked keeps nobody from suspending it
+	}
+	if len(m.LastFourDigits) > 4 {
+		return fault.BadInput("lastFourDigits", "lastFourDigits are the last four digits of the card, and no more of it")
 	}
 	if len(m.Account) > 1 {
 		return fault.BadInput("oneAccount", "A payment method belongs to one billing account")
 	}
-	if old != nil && old.Status != m.Status {
-		m.StatusDate = tx.Now()
+	if old == nil || old.Status == m.Status {
+		return nil
+	}
+	m.StatusDate = tx.Now()
+	if m.sort() == DirectDebit {
+		return checkDebitMove(tx, old, m)
 	}
 	return nil
+}
+
+// ownClass leaves a method the secrets of its class only: the others are kept nowhere else.
+func (m *PaymentMethod) ownClass() {
+	if m.sort() != Card {
+		m.Token, m.LastFourDigits = "", ""
+	}
+	if m.sort() != DirectDebit {
+		m.AccountNumber, m.MandateID, m.MandateType, m.MandateStatus = "", "", "", ""
+	}
+}
+
+// checkDebitMove has a direct debit be as active as its mandate: who stops the one stops
+// the other, and it is the mandate that is given anew.
+func checkDebitMove(tx *store.Tx, old, m *PaymentMethod) error {
+	if m.Status != methodActive {
+		if old.Status == methodActive && m.MandateStatus == MandateActive {
+			m.MandateStatus = MandateStopped
+		}
+		return nil
+	}
+	var active int64
+	err := tx.Row("SELECT active FROM receivable_debtor WHERE tenant = $1 AND mandate = $2", m.MandateID).Scan(&active)
+	if err != nil && err != store.ErrNotFound || active == 1 {
+		return err
+	}
+	return fault.Clash("mandateNotActive", "Nothing can be collected under the mandate %q: it is %s. Have the mandate be active again, or take a new one", m.MandateID, m.MandateStatus)
+}
+
+// followMandate has the method of a mandate be what the mandate has become.
+func followMandate(tx *store.Tx, id string, d *Mandate) error {
+	old, err := PaymentMethods.Lock(tx, id)
+	if fault.Is(err, fault.NotFound) || err == nil && old.Status == methodCancelled {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	m, err := PaymentMethods.Copy(old)
+	if err != nil {
+		return err
+	}
+	m.MandateStatus = d.State
+	switch {
+	case d.State == MandateActive:
+		m.Status, m.StatusReason = methodActive, ""
+	case old.Status == methodActive:
+		m.Status, m.StatusReason = methodSuspended, d.Reason
+	}
+	return PaymentMethods.Save(tx, old, m)
 }
 
 // postMethod keeps what is secret of a method apart from it.
@@ -141,7 +194,6 @@ func postMethod(tx *store.Tx, m *PaymentMethod) error {
 	case DirectDebit:
 		return postDebit(tx, m)
 	}
-	m.Token, m.AccountNumber = "", ""
 	return PaymentMethods.Create(tx, m)
 }
 
@@ -206,7 +258,9 @@ func postDebit(tx *store.Tx, m *PaymentMethod) error {
 		d.Scheme = sepa.Core.String()
 	}
 	if d.ID = m.MandateID; d.ID == "" {
-		d.ID = m.ID
+		for d.ID = m.ID; d.ID == "" || card.HasNumber(d.ID); { // it looks like a card number
+			d.ID = tmf.NewID()
+		}
 	}
 	if d.Debtor == "" {
 		return fault.BadInput("noOwner", "Say in owner whose account at the bank it is")
@@ -214,7 +268,7 @@ func postDebit(tx *store.Tx, m *PaymentMethod) error {
 	if err := postMandate(tx, d); err != nil {
 		return err
 	}
-	m.AccountNumber, m.MandateID, m.MandateType, m.MandateStatus, m.Token = d.IBAN, d.ID, d.Scheme, d.State, ""
+	m.AccountNumber, m.MandateID, m.MandateType, m.MandateStatus = d.IBAN, d.ID, d.Scheme, d.State
 	if err := PaymentMethods.Create(tx, m); err != nil {
 		return err
 	}
@@ -234,7 +288,11 @@ func keepMethod(tx *store.Tx, old, m *PaymentMethod) error {
 		return nil
 	}
 	if old.sort() == DirectDebit {
-		if m.Status == methodActive || m.Status == old.Status {
+		if m.Status == old.Status {
+			return nil
+		}
+		if m.Status == methodActive {
+			tx.QueueOne("UPDATE receivable_method SET active = 1 WHERE tenant = $1 AND id = $2", m.ID)
 			return nil
 		}
 		return endMethod(tx, m, m.StatusReason)

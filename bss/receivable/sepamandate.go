@@ -96,13 +96,22 @@ func onlyMandate(tx *store.Tx, m *Mandate) error {
 	return err
 }
 
-// keepMandate keeps what collections read in step with the state.
+// keepMandate keeps what collections read in step with the state, and the payment method
+// (TMF670) that the customer sees.
 func keepMandate(tx *store.Tx, old, m *Mandate) error {
 	if old == nil || m == nil || old.State == m.State {
 		return nil
 	}
 	tx.QueueOne("UPDATE receivable_debtor SET active = $3 WHERE tenant = $1 AND mandate = $2", m.ID, flag(m.State == MandateActive))
-	return nil
+	var method string
+	err := tx.Row("SELECT id FROM receivable_method WHERE tenant = $1 AND sort = 'directDebit' AND token = $2", m.ID).Scan(&method)
+	if err == store.ErrNotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return followMandate(tx, method, m)
 }
 
 func flag(yes bool) int64 {
