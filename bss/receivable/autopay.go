@@ -2,6 +2,7 @@ package receivable
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"tandem/kit/civil"
@@ -89,7 +90,8 @@ func toCharge(tx *store.Tx, on civil.Date, after string) ([]string, error) {
 
 // ChargeDue charges the preferred card of an account for what is due on it by the day:
 // one attempt at a time, and no more than maxDeclines for the same debt. What is disputed,
-// deferred or on its way from a bank is not charged.
+// in a plan, on its way from a bank or told to be collected by direct debit is not charged,
+// and nothing is while the customer keeps a promise or his ladder is paused.
 func ChargeDue(tx *store.Tx, account string, on civil.Date) (err error) {
 	defer fault.Wrap(&err, "receivable.ChargeDue(%s)", account)
 	var method string
@@ -100,15 +102,54 @@ func ChargeDue(tx *store.Tx, account string, on civil.Date) (err error) {
 	if err != nil {
 		return err
 	}
-	due, err := overdueOf(tx, account, on.AddDays(1))
-	if err != nil || len(due.now) == 0 {
+	if err := holdAccount(tx, account); err != nil {
 		return err
 	}
-	open, declined, err := triesOf(tx, account, method, due.now[0].ID)
+	if rests, err := restsOn(tx, account, on); err != nil || rests {
+		return err
+	}
+	due, err := toChargeNow(tx, account, on)
+	if err != nil || len(due) == 0 {
+		return err
+	}
+	open, declined, err := triesOf(tx, account, method, due[0].ID)
 	if err != nil || open > 0 || declined >= maxDeclines {
 		return err
 	}
-	return chargeCard(tx, method, due.now)
+	return chargeCard(tx, method, due)
+}
+
+// restsOn tells whether the customer has our word that nothing is done about his debts on
+// the day: he has promised to pay by a later one, or his ladder is paused.
+func restsOn(tx *store.Tx, account string, on civil.Date) (bool, error) {
+	promised, err := keepArrangement(tx, account, on)
+	if err != nil || promised {
+		return promised, err
+	}
+	var to string
+	err = tx.Row("SELECT paused_to FROM receivable_dunning WHERE tenant = $1 AND account = $2", account).Scan(&to)
+	if err == store.ErrNotFound {
+		return false, nil
+	}
+	return on.String() <= to, err
+}
+
+// toChargeNow are the debts of an account that its card is charged: not those of which the
+// customer was told that his bank will pay them, until that is late.
+func toChargeNow(tx *store.Tx, account string, on civil.Date) (debts, error) {
+	due, err := overdueOf(tx, account, on.AddDays(1))
+	if err != nil || len(due.now) == 0 {
+		return nil, err
+	}
+	rows, err := tx.Query(`SELECT n.claim FROM receivable_debtor d JOIN receivable_prenotice n ON n.tenant = d.tenant AND n.mandate = d.mandate AND n.collect_on > $3
+		JOIN receivable_claim c ON c.tenant = n.tenant AND c.id = n.claim AND c.account = d.account
+		WHERE d.tenant = $1 AND d.account = $2 AND d.active = 1 AND c.open > 0
+		AND NOT EXISTS (SELECT 1 FROM receivable_collection s WHERE s.tenant = n.tenant AND s.claim = n.claim AND s.hold = 1)`, account, on.AddDays(-bankAnswers).String())
+	told, err := store.Collect(rows, err, store.Text)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(due.now, func(c Claim) bool { return slices.Contains(told, c.ID) }), nil
 }
 
 // triesOf counts attempts of the account that have not ended, and those that were

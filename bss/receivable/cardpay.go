@@ -1,6 +1,7 @@
 package receivable
 
 import (
+	"fmt"
 	"strings"
 
 	"tandem/bss/billing"
@@ -31,6 +32,12 @@ func payByCard(tx *store.Tx, p *PaymentResource, m method, a *billing.BillingAcc
 	if amount.Sign() <= 0 {
 		return fault.BadInput("invalidAmount", "A payment is more than nothing, not %s", amount)
 	}
+	if len(p.PaymentItem) == 0 && p.CorrelatorID == "" {
+		return fault.BadInput("noCorrelator", "A payment by card that names no bills in paymentItem has a correlatorId, so that it is taken once however often it is sent")
+	}
+	if err := holdAccount(tx, a.ID); err != nil {
+		return err
+	}
 	shares, err := sharesOf(p, a)
 	if err != nil {
 		return err
@@ -50,13 +57,38 @@ func payByCard(tx *store.Tx, p *PaymentResource, m method, a *billing.BillingAcc
 	return t.mint(tx, shares)
 }
 
-// payable refuses a payment that was asked for before, or of bills that another one is
-// about to pay: whoever presses the button twice pays once.
+// holdAccount has all who charge an account, by hand or by themselves, do so one after the
+// other, and the files for the bank wait, which hold the claims that they take: what is
+// under way on the account is read after this. The account goes before its claims.
+func holdAccount(tx *store.Tx, account string) error {
+	if _, err := billing.BillingAccounts.Lock(tx, account); err != nil {
+		return err
+	}
+	_, err := openClaims(tx, account)
+	return err
+}
+
+// atBank tells of a claim c that it was given to the bank after the day that is the
+// parameter: what is older the bank has not answered for too long (bankAnswers).
+func atBank(parameter int) string {
+	return fmt.Sprintf(`EXISTS (SELECT 1 FROM receivable_collection s WHERE s.tenant = c.tenant AND s.claim = c.id AND s.state = 'sent' AND s.due > $%d)`, parameter)
+}
+
+// payable refuses a payment that was asked for before, or while another one of the account
+// is under way, or of bills that the bank is about to pay: whoever presses the button twice
+// pays once. The account is held.
 func (a *attempt) payable(tx *store.Tx, shares []Share) error {
 	var known string
 	err := tx.Row("SELECT document FROM receivable_attempt WHERE tenant = $1 AND sort = $2 AND correlator = $3 AND correlator <> ''", a.sort, a.correlator).Scan(&known)
 	if err == nil {
 		return fault.Clash("alreadyTaken", "The %s with correlatorId %q was asked for before, as %s %q", a.sort, a.correlator, a.sort, known)
+	}
+	if err != store.ErrNotFound {
+		return err
+	}
+	err = tx.Row("SELECT document FROM receivable_attempt WHERE tenant = $1 AND account = $2 AND sort = 'payment' AND ended_at IS NULL LIMIT 1", a.account).Scan(&known)
+	if err == nil {
+		return fault.Clash("underWay", "The account %q is being charged already, by the payment %q; wait how it ends", a.account, known)
 	}
 	if err != store.ErrNotFound {
 		return err
@@ -76,10 +108,9 @@ func (a *attempt) payable(tx *store.Tx, shares []Share) error {
 		if sum += s.Amount; s.Amount < 0 || sum > a.amount.Minor {
 			return fault.BadInput("tooMuch", "The items of the payment are more than its totalAmount")
 		}
-		err = tx.Row(`SELECT t.document FROM receivable_attempt_share s JOIN receivable_attempt t ON t.tenant = s.tenant AND t.id = s.attempt AND t.ended_at IS NULL
-			WHERE s.tenant = $1 AND s.claim = $2 LIMIT 1`, s.Claim).Scan(&known)
+		err = tx.Row("SELECT c.number FROM receivable_claim c WHERE c.tenant = $1 AND c.id = $2 AND "+atBank(3), s.Claim, today(tx).AddDays(-bankAnswers).String()).Scan(&known)
 		if err == nil {
-			return fault.Clash("underWay", "%s %q is being paid already, by the payment %q; wait how it ends", c.Sort, c.Number, known)
+			return fault.Clash("atBank", "%s %q is being collected by direct debit; wait what the bank says", c.Sort, c.Number)
 		}
 		if err != store.ErrNotFound {
 			return err

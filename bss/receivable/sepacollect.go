@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"tandem/bss/billing"
@@ -111,7 +113,7 @@ func makeFile(tx *store.Tx, f *DirectDebitFile, now time.Time) error {
 		return err
 	}
 	r.today = civil.DateOf(now, r.profile.Zone)
-	found, err := r.candidates(e.ID)
+	found, err := r.held(e.ID)
 	if err != nil {
 		return err
 	}
@@ -167,7 +169,39 @@ type candidate struct {
 	used                                          bool // a collection under the mandate was made, or is under way
 }
 
-func (r *run) candidates(entity string) ([]candidate, error) {
+// collectible tells of a claim c that nothing keeps it from being collected: it is not at
+// the bank or held, disputed, in a plan or with an agency, and no card of its account is
+// being charged.
+const collectible = `NOT EXISTS (SELECT 1 FROM receivable_collection s WHERE s.tenant = c.tenant AND s.claim = c.id AND (s.state = 'sent' OR s.hold = 1))
+	AND NOT EXISTS (SELECT 1 FROM receivable_dispute q WHERE q.tenant = c.tenant AND q.claim = c.id AND q.settled_at IS NULL)
+	AND NOT EXISTS (SELECT 1 FROM receivable_attempt t WHERE t.tenant = c.tenant AND t.account = c.account AND t.sort = 'payment' AND t.ended_at IS NULL)
+	AND NOT ` + inPlan + " AND NOT " + withAgency
+
+// held are the candidates, and nobody else pays them before the file is made. Who did so
+// while we waited for their claims is seen by the second look only; where there is one
+// writer nobody does.
+func (r *run) held(entity string) ([]candidate, error) {
+	if r.tx.Dialect().ForUpdate() == "" {
+		return r.candidates(entity, false)
+	}
+	before, err := r.candidates(entity, true)
+	if err != nil {
+		return nil, err
+	}
+	mine := map[string]bool{}
+	for _, c := range before {
+		mine[c.claim] = true
+	}
+	found, err := r.candidates(entity, false)
+	return slices.DeleteFunc(found, func(c candidate) bool { return !mine[c.claim] }), err
+}
+
+// candidates are the claims that may be collected; hold has others wait who pay them.
+func (r *run) candidates(entity string, hold bool) ([]candidate, error) {
+	lock := ""
+	if hold {
+		lock = r.tx.Dialect().ForUpdate() + " OF c"
+	}
 	notice := "LEFT JOIN"
 	if *r.terms.NoticeDays > 0 { // nobody is collected from who was not told
 		notice = "JOIN"
@@ -175,12 +209,10 @@ func (r *run) candidates(entity string) ([]candidate, error) {
 	rows, err := r.tx.Query(`SELECT c.id, c.number, c.account, d.mandate, d.iban, d.former, c.open, CASE WHEN n.collect_on > c.due THEN n.collect_on ELSE c.due END, d.last_use,
 			CASE WHEN d.used = 1 OR EXISTS (SELECT 1 FROM receivable_collection s WHERE s.tenant = d.tenant AND s.mandate = d.mandate AND s.state = 'sent') THEN 1 ELSE 0 END
 		FROM receivable_claim c JOIN receivable_debtor d ON d.tenant = c.tenant AND d.account = c.account AND d.active = 1
-		`+notice+` receivable_prenotice n ON n.tenant = c.tenant AND n.claim = c.id
+		`+notice+` receivable_prenotice n ON n.tenant = c.tenant AND n.claim = c.id AND n.mandate = d.mandate
 		WHERE c.tenant = $1 AND c.open > 0 AND c.due <= $3 AND (n.collect_on IS NULL OR n.collect_on <= $3) AND c.entity = $2 AND c.currency = 'EUR'
-		AND NOT EXISTS (SELECT 1 FROM receivable_collection s WHERE s.tenant = c.tenant AND s.claim = c.id AND (s.state = 'sent' OR s.hold = 1))
-		AND NOT EXISTS (SELECT 1 FROM receivable_dispute q WHERE q.tenant = c.tenant AND q.claim = c.id AND q.settled_at IS NULL)
-		AND NOT `+inPlan+" AND NOT "+byCard+" AND NOT "+withAgency+`
-		ORDER BY c.due, c.id LIMIT $4`, entity, r.today.AddDays(*r.terms.DaysBefore).String(), int64(r.most()+1))
+		AND `+collectible+`
+		ORDER BY c.due, c.id LIMIT $4`+lock, entity, r.today.AddDays(*r.terms.DaysBefore).String(), int64(r.most()+1))
 	found, err := store.Collect(rows, err, func(s store.Rows) (c candidate, err error) {
 		var used int64
 		err = s.Scan(&c.claim, &c.number, &c.account, &c.mandate, &c.iban, &c.former, &c.open, &c.due, &c.lastUse, &used)
@@ -208,6 +240,7 @@ func (r *run) add(found []candidate) error {
 			r.collect(c, m)
 			continue
 		}
+		r.skip(c, fmt.Errorf("The mandate %q was not used for 36 months, so it is over; the customer must give another one", c.mandate))
 		if r.begun[c.mandate] {
 			continue
 		}

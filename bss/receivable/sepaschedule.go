@@ -56,6 +56,9 @@ func collectingOf(e *billing.LegalEntity) (c collecting, err error) {
 	if ahead < 1 || ahead > 30 || notice < 0 || notice > 60 {
 		return c, fault.BadInput("invalidCollect", "tandem:collect of the legal entity %q: daysBefore is 1 to 30, noticeDays 0 to 60", e.Name)
 	}
+	if notice > 0 && !c.Automatic { // nobody would be told, so nothing would ever be collected
+		return c, fault.BadInput("invalidCollect", "tandem:collect of the legal entity %q: customers are told noticeDays before by the daily round; set automatic to true, or noticeDays to 0", e.Name)
+	}
 	c.DaysBefore, c.NoticeDays = &ahead, &notice
 	return c, nil
 }
@@ -119,13 +122,13 @@ func CollectScheduled(tx *store.Tx, entity string) (done bool, err error) {
 const noticePage = 500
 
 // announce tells customers of collections to come: which bill, how much, and when at the
-// earliest. Once for a claim.
+// earliest. Once for a claim and a mandate: who gives another account is told again.
 func announce(tx *store.Tx, e *billing.LegalEntity, day civil.Date, terms collecting) (told int, err error) {
 	rows, err := tx.Query(`SELECT c.id, c.number, c.account, d.mandate, d.iban, c.open, c.due FROM receivable_claim c
 		JOIN receivable_debtor d ON d.tenant = c.tenant AND d.account = c.account AND d.active = 1
 		WHERE c.tenant = $1 AND c.entity = $2 AND c.open > 0 AND c.currency = 'EUR' AND c.due <= $3
-		AND NOT EXISTS (SELECT 1 FROM receivable_prenotice n WHERE n.tenant = c.tenant AND n.claim = c.id)
-		AND NOT EXISTS (SELECT 1 FROM receivable_collection s WHERE s.tenant = c.tenant AND s.claim = c.id)
+		AND NOT EXISTS (SELECT 1 FROM receivable_prenotice n WHERE n.tenant = c.tenant AND n.claim = c.id AND n.mandate = d.mandate)
+		AND `+collectible+`
 		ORDER BY c.due, c.id LIMIT $4`, e.ID, day.AddDays(*terms.NoticeDays+*terms.DaysBefore).String(), int64(noticePage))
 	type upcoming struct {
 		claim, number, account, mandate, iban string
@@ -144,7 +147,8 @@ func announce(tx *store.Tx, e *billing.LegalEntity, day civil.Date, terms collec
 			on = u.due
 		}
 		on = sepa.NextBankDay(on)
-		tx.Insert("INSERT INTO receivable_prenotice (tenant, claim, mandate, amount, collect_on, at)", u.claim, u.mandate, u.open, on.String(), store.Micros(tx.Now()))
+		tx.Queue(`INSERT INTO receivable_prenotice (tenant, claim, mandate, amount, collect_on, at) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (tenant, claim) DO UPDATE SET mandate = $3, amount = $4, collect_on = $5, at = $6`, u.claim, u.mandate, u.open, on.String(), store.Micros(tx.Now()))
 		a, err := billing.BillingAccounts.Get(tx, u.account)
 		if err != nil {
 			return 0, err
@@ -152,7 +156,7 @@ func announce(tx *store.Tx, e *billing.LegalEntity, day civil.Date, terms collec
 		if a.Customer() == "" {
 			continue
 		}
-		if err := communication.Send(tx, communication.Notice{Key: "collection/" + u.claim, Customer: a.Customer(), Purpose: communication.Billing, Template: "collectionNotice", At: tx.Now(),
+		if err := communication.Send(tx, communication.Notice{Key: "collection/" + u.claim + "/" + u.mandate, Customer: a.Customer(), Purpose: communication.Billing, Template: "collectionNotice", At: tx.Now(),
 			Values: map[string]string{"bill": u.number, "amount": money.Amount{Minor: u.open, Currency: money.EUR}.String(), "due": on.String(),
 				"account": sepa.IBAN(u.iban).Masked(), "mandate": u.mandate, "creditor": e.CreditorID}}); err != nil {
 			return 0, err
