@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"tandem/bss/billing"
 	"tandem/kit/civil"
 	"tandem/kit/money"
 )
@@ -77,6 +78,24 @@ func (t tongue) with(number string, c money.Currency) string {
 
 // rate is an exact amount: 0.0005, with at least the digits of its currency.
 func (t tongue) rate(r money.Rate) string { return t.decimal(r.Decimal()) }
+
+// rates are exact amounts that stand below each other: all with as many digits as the longest.
+func (t tongue) rates(all []billing.ItemisedRecord) []string {
+	out, digits := make([]string, len(all)), 0
+	for i := range all {
+		out[i] = all[i].Amount.Decimal()
+		_, behind, _ := strings.Cut(out[i], ".")
+		digits = max(digits, len(behind))
+	}
+	for i, text := range out {
+		whole, behind, _ := strings.Cut(text, ".")
+		if digits > 0 {
+			text = whole + "." + behind + strings.Repeat("0", digits-len(behind))
+		}
+		out[i] = t.decimal(text)
+	}
+	return out
+}
 
 // date is a day: 3 Mar 2026, 03.03.2026, 03/03/2026.
 func (t tongue) date(d civil.Date) string {

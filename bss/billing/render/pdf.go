@@ -214,7 +214,7 @@ func (d *drawing) text(tag string, f *pdf.Font, size float64, c pdf.Color, text 
 		if i > 0 {
 			d.y += size * 0.45
 		}
-		d.room(step)
+		d.room(0) // what follows, not this line, needs the step below it
 		d.page.Text(left, d.y, f, size, c, part)
 	}
 	d.y += step

@@ -174,6 +174,26 @@ func TestAllThatIsPostedCanBeRead(t *testing.T) {
 	}
 }
 
+// Amounts of records have as many digits as the longest of them, so that they stand below each
+// other.
+func TestAmountsOfRecordsStandBelowEachOther(t *testing.T) {
+	p := paper("de")
+	for i, nano := range []int64{73e6, 730e6, 12_345e9} {
+		p.Usage[0].Records[i].Amount.Nano = nano
+	}
+	s, err := write(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, row := range s.Usage[0].Rows {
+		got = append(got, row[len(row)-1])
+	}
+	if want := []string{"0,073", "0,730", "12.345,000"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestGoldenHTML(t *testing.T) {
 	for _, language := range []string{"en", "de", "fr"} {
 		path := filepath.Join("testdata", "bill."+language+".html")

@@ -404,8 +404,9 @@ func (d *drafting) usage() {
 	for _, u := range d.Paper.Usage {
 		table := usageTable{Title: strings.Join(lines(d.Names[u.Line.Product], u.Line.Name, t.period(u.Line.ServiceFrom, u.Line.ServiceTo)), " · "),
 			Head: []string{t.say("when"), t.say("time"), t.say("called"), t.say("network"), t.say("used"), t.say(d.usageHead(u.Line), d.c.Code())}}
-		for _, r := range u.Records {
-			table.Rows = append(table.Rows, []string{t.date(civil.Wall(r.At)), r.At.Format("15:04:05"), r.Called, r.Network, t.used(r.Quantity, u.Line.UsageUnit), t.rate(r.Amount)})
+		amounts := t.rates(u.Records)
+		for i, r := range u.Records {
+			table.Rows = append(table.Rows, []string{t.date(civil.Wall(r.At)), r.At.Format("15:04:05"), r.Called, r.Network, t.used(r.Quantity, u.Line.UsageUnit), amounts[i]})
 		}
 		if u.Omitted > 0 {
 			table.Omitted = t.say("omitted", u.Omitted)
