@@ -11,6 +11,7 @@ import (
 
 	"tandem/bss/billing"
 	"tandem/bss/catalog"
+	"tandem/bss/ledger/recognition"
 	"tandem/bss/party"
 	"tandem/bss/subscription"
 	"tandem/fact"
@@ -40,7 +41,7 @@ type world struct {
 
 func each(t *testing.T, f func(w *world)) {
 	kinds := slices.Concat(party.Kinds(), catalog.Kinds(), subscription.Kinds(), billing.Kinds())
-	schemas := slices.Concat([]store.Schema{outbox.Schema()}, subscription.Schemas, billing.Schemas)
+	schemas := slices.Concat([]store.Schema{outbox.Schema()}, subscription.Schemas, billing.Schemas, recognition.Schemas)
 	tmftest.Each(t, schemas, kinds, func(t *testing.T, db *store.DB) {
 		f(&world{t, db, tmftest.Serve(t, db, kinds)})
 	})

@@ -10,6 +10,7 @@ import (
 	"tandem/bss/billing"
 	"tandem/bss/catalog"
 	"tandem/bss/communication"
+	"tandem/bss/ledger/recognition"
 	"tandem/bss/party"
 	"tandem/bss/subscription"
 	"tandem/fact"
@@ -22,7 +23,7 @@ import (
 // flow is a world in which the facts flow as they do in the house.
 func flow(t *testing.T, f func(w *world, bus *outbox.Bus)) {
 	kinds := slices.Concat(party.Kinds(), catalog.Kinds(), communication.Kinds(), subscription.Kinds(), billing.Kinds())
-	schemas := slices.Concat([]store.Schema{outbox.Schema(), work.Schema()}, communication.Schemas, subscription.Schemas, billing.Schemas)
+	schemas := slices.Concat([]store.Schema{outbox.Schema(), work.Schema()}, communication.Schemas, subscription.Schemas, billing.Schemas, recognition.Schemas)
 	tmftest.Each(t, schemas, kinds, func(t *testing.T, db *store.DB) {
 		bus := outbox.New(db, slog.New(slog.DiscardHandler))
 		outbox.On(bus, "subscription", subscription.Activate)

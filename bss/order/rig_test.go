@@ -19,6 +19,7 @@ import (
 	"tandem/bss/billing"
 	"tandem/bss/catalog"
 	"tandem/bss/charging"
+	"tandem/bss/ledger/recognition"
 	"tandem/bss/order"
 	"tandem/bss/party"
 	"tandem/bss/subscription"
@@ -85,7 +86,7 @@ func open(t *testing.T, engine store.Dialect) *shop {
 	kinds := slices.Concat(party.Kinds(), catalog.Kinds(), subscription.Kinds(), order.Kinds(), billing.Kinds(),
 		spec.Kinds(), inventory.Kinds(), activation.Kinds(), fulfilment.Kinds())
 	schemas := slices.Concat([]store.Schema{outbox.Schema(), work.Schema()},
-		subscription.Schemas, charging.Schemas, order.Schemas, billing.Schemas, spec.Schemas, inventory.Schemas, activation.Schemas, fulfilment.Schemas)
+		subscription.Schemas, charging.Schemas, order.Schemas, billing.Schemas, recognition.Schemas, spec.Schemas, inventory.Schemas, activation.Schemas, fulfilment.Schemas)
 	config := tmftest.Config(t, engine, schemas, kinds)
 	config.Clock = func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 	s.db = tmftest.Open(t, config, schemas, kinds)
