@@ -58,8 +58,8 @@ type ToBill struct {
 	Upto     BillMarks // those of a bill that was made: it is asked once more what was on it; nil: all there is
 	From     int64     // the billing period begins; what was used before it is late
 	Before   int64
-	// Period is the index of the billing period that an instant lies in, Span from when to
-	// when a period is.
+	// Period is the number of the billing period that an instant lies in: later ones have higher
+	// numbers, with any others between. Span is from when to when the period of a number is.
 	Period func(at int64) int
 	Span   func(period int) (from, to int64)
 	// All wants every sum of a period that has something new, with no amount where it is
@@ -149,16 +149,17 @@ func (b *biller) keep(w *billWallet) {
 
 // biller is one question for many accounts under way.
 type biller struct {
-	tx    *store.Tx
-	asked []ToBill
-	held  bool // what is read is in the last bill's rectangle, otherwise in the new one's
-	out   []Billed
-	sums  []map[billKey]*billSum // by account asked for
-	list  []*billWallet
-	at    map[[2]int64]*billWallet // of list, by number and asked
-	now   map[int64]*billWallet    // those that are read at the moment, by number
-	shelf *billShelf
-	taxes map[string]string // of offerings, see offeringTax
+	tx     *store.Tx
+	asked  []ToBill
+	held   bool // what is read is in the last bill's rectangle, otherwise in the new one's
+	period int  // that is read while held
+	out    []Billed
+	sums   []map[billKey]*billSum // by account asked for
+	list   []*billWallet
+	at     map[[2]int64]*billWallet // of list, by number and asked
+	now    map[int64]*billWallet    // those that are read at the moment, by number
+	shelf  *billShelf
+	taxes  map[string]string // of offerings, see offeringTax
 }
 
 // billWallet is a wallet as one of the accounts that are asked for pays for it.
@@ -518,9 +519,7 @@ func (b *biller) readBefore() error {
 			periods[k.period] = true
 		}
 		if a.All && a.Since != 0 {
-			for p := a.Period(a.Since); p <= a.Period(a.From); p++ {
-				periods[p] = true
-			}
+			a.between(a.Since, a.From, func(p int) { periods[p] = true })
 		}
 		for p := range periods {
 			if err := b.readHeld(i, p); err != nil {
@@ -531,9 +530,26 @@ func (b *biller) readBefore() error {
 	return nil
 }
 
-// readHeld adds up what is billed already of a period of an account.
+// between tells of each period from that of an instant to that of another one, once. The next
+// one is that which holds the end of this one, since their numbers are not in a row.
+func (a *ToBill) between(since, last int64, tell func(period int)) {
+	end := a.Period(last)
+	for p := a.Period(since); p <= end; {
+		tell(p)
+		_, to := a.Span(p)
+		next := a.Period(to)
+		if next <= p {
+			return
+		}
+		p = next
+	}
+}
+
+// readHeld adds up what is billed already of a period of an account, and of no other one: a
+// session that began before the period or goes on after it is found for both.
 func (b *biller) readHeld(asked, period int) error {
 	from, to := b.asked[asked].Span(period)
+	b.period = period
 	var some []*billWallet
 	for _, w := range b.list {
 		if w.asked == asked && from < w.after.Before {
@@ -595,6 +611,9 @@ func (b *biller) take(u *billRow) error {
 
 // add puts usage on its line.
 func (b *biller) add(w *billWallet, u *billRow, period int) error {
+	if b.held && period != b.period {
+		return nil
+	}
 	k := billKey{what: BillUsage, product: w.product(u.subscriber), period: period}
 	name, unit := "", ""
 	quantity := int64(0)

@@ -190,3 +190,44 @@ func TestABillTakesTheCreditOnly(t *testing.T) {
 		}
 	})
 }
+
+// The numbers of billing periods are not in a row, and a session may go over the end of one:
+// what was billed before is counted once, in its own period.
+func TestWhatWasBilledBeforeIsCountedOnce(t *testing.T) {
+	each(t, func(w *world) {
+		w.postpaid("post", `"mode":"postpaid","credit":"500"`)
+		w.sell("mno", "p1", "post", "491510001")
+		c := calendar{time.Now().Add(-50 * time.Hour).Truncate(time.Hour).UnixMicro(), 10 * 3600e6}
+		ask := func(period int, after charging.BillMarks) charging.ToBill {
+			a := c.ask("ba-p1", period, after)
+			inRow := a.Period
+			a.Period = func(at int64) int { return 30 * inRow(at) }
+			a.Span = func(number int) (from, to int64) { return c.span(number / 30) }
+			a.All, a.Since = true, c.origin
+			return a
+		}
+		within := func(period int) time.Time { from, _ := c.span(period); return time.UnixMicro(from + 3600e6) }
+		w.uses("p1", "first", within(0), 10)
+		w.uses("p1", "second", within(1), 20)
+		w.uses("p1", "over", within(1), 5)
+		if err := w.db.Write(w.Context(), store.Scope{Tenant: "mno", Actor: "test"}, func(tx *store.Tx) error {
+			n, err := tx.Exec("UPDATE charging_usage SET first_at = $2 WHERE tenant = $1 AND money = $3", within(0).UnixMicro(), int64(5*cent))
+			if n != 1 {
+				t.Errorf("%d sessions go over the end", n)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		marks := w.bill(ask(1, nil))[0].Marks
+		w.uses("p1", "third", within(2), 30)
+		want := map[int][2]int64{0: {10, 0}, 30: {25, 0}, 60: {0, 30}}
+		got := map[int][2]int64{}
+		for _, x := range w.bill(ask(2, marks))[0].Totals {
+			got[x.Period] = [2]int64{x.Before.Nano / cent, x.Amount.Nano / cent}
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("MiB before and now are %v, want %v", got, want)
+		}
+	})
+}
