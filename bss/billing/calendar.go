@@ -139,10 +139,12 @@ const (
 	readBefore = "SELECT account, at, zone, origin, step, day, next_date FROM billing_calendar_was WHERE tenant = $1 AND account IN ("
 	dropBefore = "DELETE FROM billing_calendar_was WHERE tenant = $1 AND account = $2"
 	addBefore  = "INSERT INTO billing_calendar_was (tenant, account, at, zone, origin, step, day, next_date)"
+	// corrects says that a draft is the credit note of a bill: it is of no billing period.
+	corrects = "EXISTS (SELECT 1 FROM billing_credit_of c WHERE c.tenant = x.tenant AND c.note = x.id)"
 	// dueAnew says that an account is due by a date since its calendar was changed: no bill
 	// was made since by what it was changed to.
 	dueAnew = `m.next_date <= $%d AND NOT EXISTS (SELECT 1 FROM billing_draft x
-		WHERE x.tenant = m.tenant AND x.account = m.account AND x.idx <> 0 AND x.bill_date >= m.next_date)`
+		WHERE x.tenant = m.tenant AND x.account = m.account AND x.bill_date >= m.next_date AND NOT ` + corrects + `)`
 )
 
 // dueAgain are those of some accounts that are due by a date since their calendar was changed,
@@ -202,7 +204,7 @@ func savedAccount(tx *store.Tx, old, a *Account) error {
 		return nil
 	}
 	var bills int64
-	err := tx.Row("SELECT count(*) FROM billing_draft WHERE tenant = $1 AND account = $2 AND idx <> 0", a.ID).Scan(&bills)
+	err := tx.Row("SELECT count(*) FROM billing_draft x WHERE x.tenant = $1 AND x.account = $2 AND NOT "+corrects, a.ID).Scan(&bills)
 	if err != nil || bills == 0 {
 		return err
 	}

@@ -98,6 +98,50 @@ func TestABillingDayThatIsChangedMakesOneShortBill(t *testing.T) {
 	})
 }
 
+// After the short bill of a billing day that was changed, daily runs make no bill before the
+// next one is due, whatever there is to bill, and after another change the next short one.
+func TestAfterAShortBillTheNextOneIsInItsTurn(t *testing.T) {
+	bills(t, func(o *office) {
+		customer := o.customer("Groß")
+		account := o.account(customer, "")
+		o.runs(o.offering("M", o.price("line", "recurring", "31", monthly)), customer, account, on("2026-10-31T23:00:00Z"))
+		setup := o.offering("Setup", o.price("Setup", "oneTime", "20", ""))
+		bills := func(at string, want int64) {
+			o.Helper()
+			o.at(at + "T09:00:00Z")
+			o.runs(setup, customer, account, on(at+"T05:00:00Z").AddDate(0, -1, 0)) // heard late: there is always something to bill
+			r := o.run(`{}`)
+			if r.Progress.Bills != want {
+				o.Errorf("%s: %d bills, want %d", at, r.Progress.Bills, want)
+			}
+			if r.Progress.Bills > 0 {
+				o.postRun(r.ID)
+			}
+		}
+		day := func(shift int) {
+			o.Helper()
+			o.change(account, fmt.Sprintf(`{"billStructure":{"cycleSpecification":{"isRef":false,"billingPeriod":"month","billingDateShift":%d}}}`, shift))
+		}
+		bills("2026-12-01", 1)
+		o.at("2026-12-10T09:00:00Z")
+		day(14)
+		bills("2026-12-15", 1)
+		bills("2026-12-16", 0)
+		bills("2026-12-20", 0)
+		day(19) // from the 20th of January on
+		bills("2026-12-21", 0)
+		bills("2027-01-15", 1)
+		bills("2027-01-16", 0)
+		bills("2027-01-20", 1)
+		bills("2027-01-21", 0)
+		want := []string{"2026-11-01 to 2026-12-01", "2026-12-01 to 2026-12-15 short", "2026-12-15 to 2027-01-15", "2027-01-15 to 2027-01-20 short"}
+		if got := o.periods(account); !slices.Equal(got, want) {
+			t.Errorf("billed %v, want %v", got, want)
+		}
+		o.proves()
+	})
+}
+
 // Items that were made before their service periods were frozen keep those they were billed by.
 func TestOldItemsKeepTheirServicePeriods(t *testing.T) {
 	offices(t, 1, func(o *office) {
