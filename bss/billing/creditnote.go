@@ -156,6 +156,9 @@ func (c *credit) post(tx *store.Tx, old, r *CreditNoteRequest) error {
 			}
 		default:
 			final(tx, c.doc, l)
+			if err := creditDeposit(tx, c.number, l); err != nil {
+				return err
+			}
 		}
 	}
 	if err := PostBill(tx, c.doc.Bill); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"tandem/bss/catalog"
 	"tandem/bss/ledger"
+	"tandem/bss/subscription"
 	"tandem/kit/access"
 	"tandem/kit/civil"
 	"tandem/kit/fault"
@@ -31,6 +32,7 @@ const (
 	ForEnd        = "end"
 	ForDebt       = "debt"
 	ForRequest    = "request"
+	ForCredit     = "credit" // its bill was credited
 )
 
 // Accounts of the books that lines of bills are booked on instead of revenue. No operator's
@@ -70,7 +72,7 @@ func (t *DepositTerms) check(p *catalog.ProductOfferingPrice) error {
 type Deposit struct {
 	tmf.Entity
 	BillingAccount  *tmf.Ref       `json:"billingAccount,omitzero" tmf:"required"`
-	Product         *tmf.Ref       `json:"product,omitzero"` // it was sold with
+	Product         *tmf.Ref       `json:"product,omitzero"` // it was sold with, or is for; none: for what begins on the account after it
 	Amount          *tmf.Money     `json:"amount,omitzero" tmf:"required"`
 	Reason          string         `json:"reason,omitzero"`
 	GoodMonths      int64          `json:"goodMonths,omitzero"`
@@ -79,7 +81,7 @@ type Deposit struct {
 	RequestedDate   time.Time      `json:"requestedDate,omitzero"`
 	HeldSince       time.Time      `json:"heldSince,omitzero"` // when its bill was paid
 	ReleasedDate    time.Time      `json:"releasedDate,omitzero"`
-	ReleaseReason   string         `json:"releaseReason,omitzero" tmf:"enum=goodMonths|end|debt|request"`
+	ReleaseReason   string         `json:"releaseReason,omitzero" tmf:"enum=goodMonths|end|debt|request|credit"`
 	Interest        *tmf.Money     `json:"interest,omitzero"`
 	BillableItem    *tmf.Ref       `json:"billableItem,omitzero"` // that charges it
 }
@@ -175,7 +177,12 @@ func postDeposit(tx *store.Tx, d *Deposit) error {
 	if d.ID == "" {
 		d.ID = tmf.NewID()
 	}
-	*d = Deposit{Entity: d.Entity, BillingAccount: accountRef(a.ID), Amount: d.Amount, Reason: d.Reason, GoodMonths: d.GoodMonths, InterestPercent: d.InterestPercent,
+	if d.Product != nil {
+		if _, err := subscription.Get(tx, d.Product.ID); err != nil {
+			return named("product", err)
+		}
+	}
+	*d = Deposit{Entity: d.Entity, BillingAccount: accountRef(a.ID), Product: d.Product, Amount: d.Amount, Reason: d.Reason, GoodMonths: d.GoodMonths, InterestPercent: d.InterestPercent,
 		BillableItem: itemRef(d.ID + ".deposit")}
 	if err := d.request(tx); err != nil {
 		return err
@@ -205,43 +212,116 @@ func (d *Deposit) charge(tx *store.Tx, suffix, key string, terms *BillingTerms, 
 	return Items.Create(tx, i)
 }
 
-// patchDeposit gives a deposit back when a person asks for it: for a debt, or by request.
+// patchDeposit gives a deposit back when a person asks for it: for a debt, or by request. Why
+// is said with that, and stays.
 func patchDeposit(tx *store.Tx, old, d *Deposit) error {
 	if d.State == old.State {
+		if d.ReleaseReason != old.ReleaseReason || old.State == DepositReleased && d.Reason != old.Reason {
+			return fault.Clash("depositReasonStays", "Why a deposit is given back is said when it is, and why it was asked for stays from then on")
+		}
 		return Deposits.Save(tx, old, d)
+	}
+	if d.ReleaseReason == ForCredit {
+		return fault.BadInput("badReason", "A deposit is released as %s by the credit note of its bill", ForCredit)
 	}
 	if d.State != DepositReleased || old.State == DepositReleased {
 		return fault.Clash("illegalMove", "A deposit that is %s cannot become %q: it is held when its bill is paid, and can be released once", old.State, d.State)
 	}
 	d.State = old.State
-	if err := d.release(tx, old, cmp.Or(d.ReleaseReason, ForRequest)); err != nil {
-		return err
-	}
-	return access.Audit(tx, "billing.depositReleased", "deposit:"+d.ID, map[string]string{"state": old.State}, map[string]string{"state": d.State, "reason": d.ReleaseReason})
+	return d.release(tx, old, cmp.Or(d.ReleaseReason, ForRequest))
 }
 
 // release gives a deposit back by the next bill of the account, with its interest. Whatever
-// the account owes is set off against it there.
+// the account owes is set off against it there. What credit notes gave back of it already is
+// not given back once more.
 func (d *Deposit) release(tx *store.Tx, old *Deposit, why string) error {
 	if err := d.notePaid(tx); err != nil {
 		return err
 	}
-	back, err := d.Amount.Neg()
+	left, err := d.left(tx)
 	if err != nil {
 		return err
 	}
-	if err := d.charge(tx, ".back", "deposit.back", depositTerms(depositAccount, nil), back); err != nil {
-		return err
+	if left.Sign() > 0 {
+		back, err := left.Neg()
+		if err != nil {
+			return err
+		}
+		if err := d.charge(tx, ".back", "deposit.back", depositTerms(depositAccount, nil), back); err != nil {
+			return err
+		}
+		if err := d.payInterest(tx, left); err != nil {
+			return err
+		}
 	}
-	if err := d.payInterest(tx); err != nil {
-		return err
-	}
-	d.State, d.ReleasedDate, d.ReleaseReason = DepositReleased, tx.Now(), why
-	return Deposits.Save(tx, old, d)
+	return d.released(tx, old, why)
 }
 
-// payInterest gives the interest since it was paid: by actual days, of years of 365 days.
-func (d *Deposit) payInterest(tx *store.Tx) error {
+// released keeps a deposit that is given back.
+func (d *Deposit) released(tx *store.Tx, old *Deposit, why string) error {
+	d.State, d.ReleasedDate, d.ReleaseReason = DepositReleased, tx.Now(), why
+	if err := Deposits.Save(tx, old, d); err != nil {
+		return err
+	}
+	return access.Audit(tx, "billing.depositReleased", "deposit:"+d.ID, map[string]string{"state": old.State}, map[string]string{"state": d.State, "reason": why})
+}
+
+// left is what of a deposit no credit note gave back for good. What was credited to be charged
+// again is charged again.
+func (d *Deposit) left(tx *store.Tx) (tmf.Money, error) {
+	var credited int64
+	if d.BillableItem != nil {
+		if err := tx.Row("SELECT coalesce(CAST(sum(amount) AS BIGINT), 0) FROM billing_credited WHERE tenant = $1 AND item = $2", d.BillableItem.ID).Scan(&credited); err != nil {
+			return tmf.Money{}, err
+		}
+	}
+	given, err := money.Amount{Minor: -credited, Currency: d.Amount.Currency}.Rate()
+	if err != nil {
+		return tmf.Money{}, err
+	}
+	return d.Amount.Add(given)
+}
+
+// creditDeposit hears that a credit note gave back the line of a bill for good. A deposit of
+// which nothing is left is released by that; one that was given back is not given back again.
+func creditDeposit(tx *store.Tx, number string, l *DocumentLine) error {
+	if l.Revenue != depositAccount {
+		return nil
+	}
+	i, err := Items.Get(tx, l.Item)
+	if err != nil {
+		return err
+	}
+	all, err := Deposits.Select(tx, tmf.Where{"billingAccount.id": i.BillingAccount.ID}, tmf.Page{})
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(all, func(d *Deposit) bool { return d.BillableItem != nil && d.BillableItem.ID == l.Item })
+	given := fault.Clash("depositReleased", "Line %s of %s is of a deposit that was given back: credit the other lines, or ask for a deposit anew", l.ID, number)
+	if at < 0 {
+		return given
+	}
+	old, err := Deposits.Lock(tx, all[at].ID)
+	if err != nil {
+		return err
+	}
+	if old.State == DepositReleased {
+		return given
+	}
+	d, err := Deposits.Copy(old)
+	if err != nil {
+		return err
+	}
+	left, err := d.left(tx)
+	if err != nil || left.Sign() > 0 {
+		return err
+	}
+	return d.released(tx, old, ForCredit)
+}
+
+// payInterest gives the interest of an amount since it was paid: by actual days, of years of
+// 365 days.
+func (d *Deposit) payInterest(tx *store.Tx, of tmf.Money) error {
 	percent, ok := exactPercent(d.InterestPercent)
 	if !ok || percent.Num == 0 || d.HeldSince.IsZero() {
 		return nil
@@ -251,7 +331,7 @@ func (d *Deposit) payInterest(tx *store.Tx) error {
 		return err
 	}
 	from, to := civil.DateOf(d.HeldSince, a.zone), civil.DateOf(tx.Now(), a.zone)
-	interest, err := d.Amount.PostRat(percent.Num*int64(to.Sub(from)), percent.Den*100*365, money.HalfUp)
+	interest, err := of.PostRat(percent.Num*int64(to.Sub(from)), percent.Den*100*365, money.HalfUp)
 	if err != nil || interest.Minor <= 0 {
 		return err
 	}
@@ -267,15 +347,22 @@ func (d *Deposit) payInterest(tx *store.Tx) error {
 	return d.charge(tx, ".interest", "deposit.interest", depositTerms(interestAccount, nil), back, percentText([2]int64{percent.Num, percent.Den}), from, to)
 }
 
-const depositPaid = `SELECT w.at FROM billing_billed b JOIN billing_afterwards w ON w.tenant = b.tenant AND w.bill = b.bill AND w.state = 'settled'
-	WHERE b.tenant = $1 AND b.item = $2 ORDER BY w.at LIMIT 1`
+// depositPaid finds when the bill was paid that a deposit stands on: the last one, if it was
+// credited to be charged again. One on which nothing is to be paid was paid when it was posted.
+const depositPaid = `SELECT coalesce(w.at, p.posted_at) FROM billing_billed b JOIN billing_draft d ON d.tenant = b.tenant AND d.id = b.bill
+	JOIN billing_posted p ON p.tenant = b.tenant AND p.bill = b.bill
+	LEFT JOIN billing_afterwards w ON w.tenant = b.tenant AND w.bill = b.bill AND w.state = 'settled'
+	WHERE b.tenant = $1 AND b.item = $2 AND b.net > 0 AND (w.bill IS NOT NULL OR d.kind <> 'invoice' OR d.gross = 0)
+	AND NOT EXISTS (SELECT 1 FROM billing_billed m WHERE m.tenant = b.tenant AND m.item = b.item AND m.idx = b.idx AND m.version > b.version)`
 
-// notePaid finds out whether the bill that has the deposit is paid, and since when.
+// notePaid finds out whether the bill that has the deposit is paid, and since when: a payment
+// that was taken back is none.
 func (d *Deposit) notePaid(tx *store.Tx) error {
-	if !d.HeldSince.IsZero() || d.BillableItem == nil {
+	if d.BillableItem == nil {
 		return nil
 	}
 	var at int64
+	d.HeldSince = time.Time{}
 	err := tx.Row(depositPaid, d.BillableItem.ID).Scan(&at)
 	if err == store.ErrNotFound {
 		return nil
@@ -284,10 +371,49 @@ func (d *Deposit) notePaid(tx *store.Tx) error {
 	return err
 }
 
-// lateSince counts bills of an account that were due since a day and were not paid by then.
-const lateSince = `SELECT count(*) FROM billing_posted p JOIN billing_draft d ON d.tenant = p.tenant AND d.id = p.bill AND d.kind = 'invoice'
-	LEFT JOIN billing_afterwards w ON w.tenant = p.tenant AND w.bill = p.bill
-	WHERE p.tenant = $1 AND d.account = $2 AND p.due_date >= $3 AND p.due_date < $4 AND (w.state IS NULL OR w.state <> 'settled')`
+// payerOf is the account that has the bills of an account: itself, or one that pays for it.
+func payerOf(tx *store.Tx, account string) (string, error) {
+	for range maxPayers {
+		a, err := BillingAccounts.Get(tx, account)
+		if err != nil {
+			return "", err
+		}
+		by := a.payer(tx.Now())
+		if by == "" {
+			break
+		}
+		account = by
+	}
+	return account, nil
+}
+
+// moneyDays is how long money is under way: what comes so many days after a bill was due was
+// not late.
+const moneyDays = 5
+
+// dueBills are the bills of an account that were due by a day and are not settled, and those
+// that were settled since an instant. One that was credited was settled late by whoever made it.
+const dueBills = `SELECT p.due_date, coalesce(w.at, 0) FROM billing_posted p JOIN billing_draft d ON d.tenant = p.tenant AND d.id = p.bill AND d.kind = 'invoice' AND d.gross > 0
+	LEFT JOIN billing_afterwards w ON w.tenant = p.tenant AND w.bill = p.bill AND w.state = 'settled'
+	WHERE p.tenant = $1 AND d.account = $2 AND p.due_date < $3
+	AND (w.bill IS NULL OR w.at >= $4 AND NOT EXISTS (SELECT 1 FROM billing_credit_of c WHERE c.tenant = p.tenant AND c.bill = p.bill))`
+
+// lateSince says whether a bill of the account is overdue now, however long, or was paid late
+// since a day.
+func lateSince(tx *store.Tx, account string, since, today civil.Date) (late bool, err error) {
+	rows, err := tx.Query(dueBills, account, today.AddDays(-moneyDays).String(), store.Micros(since.Start(time.UTC)))
+	_, err = store.Collect(rows, err, func(r store.Rows) (bool, error) {
+		var due string
+		var settled int64
+		if err := r.Scan(&due, &settled); err != nil {
+			return false, err
+		}
+		on, err := civil.ParseDate(due)
+		late = late || settled == 0 || civil.DateOf(store.Instant(settled), time.UTC).After(on.AddDays(moneyDays))
+		return late, err
+	})
+	return late, err
+}
 
 const jobDeposit = "billing.deposit"
 
@@ -326,11 +452,15 @@ func ripen(tx *store.Tx, id string) (again bool, err error) {
 	}
 	today := civil.DateOf(tx.Now(), time.UTC)
 	since := today.AddMonths(-int(d.GoodMonths))
-	var late int64
-	if err := tx.Row(lateSince, d.BillingAccount.ID, since.String(), today.String()).Scan(&late); err != nil {
+	pays, err := payerOf(tx, d.BillingAccount.ID)
+	if err != nil {
 		return false, err
 	}
-	if late == 0 && !civil.DateOf(d.HeldSince, time.UTC).After(since) {
+	late, err := lateSince(tx, pays, since, today)
+	if err != nil {
+		return false, err
+	}
+	if !late && !civil.DateOf(d.HeldSince, time.UTC).After(since) {
 		return false, d.release(tx, old, ForGoodMonths)
 	}
 	if d.State == DepositRequested {
@@ -339,8 +469,13 @@ func ripen(tx *store.Tx, id string) (again bool, err error) {
 	return true, Deposits.Save(tx, old, d)
 }
 
-// endDeposits gives the deposits of accounts back on which nothing runs any more.
-func endDeposits(tx *store.Tx, items []*BillableItem) error {
+// endDeposits looks at the deposits of all accounts that a product is or was billed on, when it
+// ends or goes on elsewhere: those are given back whose time is over.
+func endDeposits(tx *store.Tx, product string) error {
+	items, err := ItemsOf(tx, product)
+	if err != nil {
+		return err
+	}
 	var accounts []string
 	for _, i := range items {
 		if id := i.BillingAccount.ID; !slices.Contains(accounts, id) {
@@ -348,29 +483,64 @@ func endDeposits(tx *store.Tx, items []*BillableItem) error {
 		}
 	}
 	for _, account := range accounts {
-		held, err := Deposits.Select(tx, tmf.Where{"billingAccount.id": account}, tmf.Page{})
+		all, err := Deposits.Select(tx, tmf.Where{"billingAccount.id": account}, tmf.Page{})
 		if err != nil {
 			return err
 		}
-		held = slices.DeleteFunc(held, func(d *Deposit) bool { return d.State == DepositReleased })
-		if len(held) == 0 {
-			continue
-		}
-		if err := nothingOpen(tx, account); err != nil {
-			if f := (*fault.Error)(nil); errors.As(err, &f) && f.Code == "accountInUse" {
+		for _, d := range all {
+			if d.State == DepositReleased {
 				continue
 			}
-			return err
-		}
-		for _, old := range held {
-			d, err := Deposits.Copy(old)
-			if err == nil {
-				err = d.release(tx, old, ForEnd)
-			}
-			if err != nil {
+			if err := d.endWith(tx); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// endWith gives a deposit back when what it is for has ended, and nothing runs on its account
+// any more that it could be needed for.
+func (d *Deposit) endWith(tx *store.Tx) error {
+	over, err := d.over(tx)
+	if err != nil || !over {
+		return err
+	}
+	if err := nothingOpen(tx, d.BillingAccount.ID); err != nil {
+		if f := (*fault.Error)(nil); errors.As(err, &f) && f.Code == "accountInUse" {
+			return nil
+		}
+		return err
+	}
+	old, err := Deposits.Lock(tx, d.ID)
+	if err != nil || old.State == DepositReleased {
+		return err
+	}
+	if d, err = Deposits.Copy(old); err != nil {
+		return err
+	}
+	return d.release(tx, old, ForEnd)
+}
+
+const (
+	endedProduct = "SELECT count(*) FROM billing_heard WHERE tenant = $1 AND product = $2 AND what = 'terminated'"
+	// begunSince counts the products that began on an account after an instant, and those of
+	// them that ended. What deposits charge themselves is none.
+	begunSince = `SELECT count(DISTINCT c.product), count(DISTINCT h.product) FROM billing_charge c
+		LEFT JOIN billing_heard h ON h.tenant = c.tenant AND h.product = c.product AND h.what = 'terminated'
+		WHERE c.tenant = $1 AND c.account = $2 AND c.from_at >= $3
+		AND NOT EXISTS (SELECT 1 FROM billing_charge e WHERE e.tenant = c.tenant AND e.product = c.product AND e.from_at < $3)
+		AND NOT EXISTS (SELECT 1 FROM billing_deposit x WHERE x.tenant = c.tenant AND x.id = c.product)`
+)
+
+// over says that what a deposit is for has ended: its product, or, if it names none, all that
+// began on its account after it was asked for.
+func (d *Deposit) over(tx *store.Tx) (bool, error) {
+	var begun, ended int64
+	if d.Product != nil {
+		err := tx.Row(endedProduct, d.Product.ID).Scan(&ended)
+		return ended > 0, err
+	}
+	err := tx.Row(begunSince, d.BillingAccount.ID, store.Micros(d.RequestedDate)).Scan(&begun, &ended)
+	return begun > 0 && begun == ended, err
 }

@@ -55,7 +55,11 @@ func Begin(tx *store.Tx, f fact.ProductActive) (err error) {
 	if err != nil {
 		return err
 	}
-	return start{p, o, f.BillingAccount, f.Service, f.At, rests, false}.begin(tx, charges, billed)
+	begun, err := start{p, o, f.BillingAccount, f.Service, f.At, rests}.begin(tx, charges, billed)
+	if err != nil || len(begun) == 0 {
+		return err
+	}
+	return openContract(tx, p.ID, begun)
 }
 
 // sold is the product and the offering it is billed as; no offering, no prices.
@@ -82,41 +86,36 @@ type start struct {
 	service   string // that confirmed it
 	from      time.Time
 	suspended bool
-	changes   bool // a product that runs already
 }
 
 // begin makes an item of each charge. billed are the items there were of each price.
-func (s start) begin(tx *store.Tx, charges []charge, billed map[string]int64) error {
+func (s start) begin(tx *store.Tx, charges []charge, billed map[string]int64) (begun []*BillableItem, err error) {
 	if len(charges) == 0 {
-		return nil
+		return nil, nil
 	}
 	account, err := payer(tx, s.product, s.account)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var begun []*BillableItem
 	for _, c := range charges {
 		if c.amount != nil {
 			if account, err = inCurrency(tx, account, c.amount.Currency.Code()); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		i, err := s.item(tx, c, account, billed)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := Items.Create(tx, i); err != nil {
-			return err
+			return nil, err
 		}
 		if err := soldDeposit(tx, i); err != nil {
-			return err
+			return nil, err
 		}
 		begun = append(begun, i)
 	}
-	if s.changes {
-		return nil
-	}
-	return openContract(tx, s.product.ID, begun)
+	return begun, nil
 }
 
 // item is the item of a charge on an account, which is not kept yet.
@@ -181,7 +180,8 @@ func inCurrency(tx *store.Tx, a *Account, currency string) (*Account, error) {
 // Change hears that a product was modified: what is no longer owed ends at that
 // instant, what is owed now begins; prices are judged by the date the change was
 // ordered. What stays keeps the amount it was sold for, on another account too. A
-// one-time price is charged once in a product's life.
+// one-time price is charged once in a product's life. What ends before its minimum term is
+// charged as at the end of the product, unless something with a term as long takes its place.
 func Change(tx *store.Tx, f fact.ProductChanged) (err error) {
 	defer fault.Wrap(&err, "billing.Change(%s)", f.Product)
 	fresh, err := noted(tx, "changed", f.Product, f.Service, f.At)
@@ -208,17 +208,24 @@ func Change(tx *store.Tx, f fact.ProductChanged) (err error) {
 	if err != nil {
 		return err
 	}
-	next := start{p, o, f.BillingAccount, f.Service, f.At, false, true}
+	next := start{p, o, f.BillingAccount, f.Service, f.At, false}
 	ends, now := next.turnover(items, now, billed)
 	for _, i := range ends {
 		if err := edit(tx, i, func(i *BillableItem) { i.end(f.At) }); err != nil {
 			return err
 		}
 	}
-	if err := next.begin(tx, now, billed); err != nil {
+	begun, err := next.begin(tx, now, billed)
+	if err != nil {
 		return err
 	}
-	return changeContract(tx, p.ID, ends, f.At)
+	if err := chargeEarlyEnds(tx, ends, begun, f.Service, f.At); err != nil {
+		return err
+	}
+	if err := changeContract(tx, p.ID, ends, f.At); err != nil {
+		return err
+	}
+	return endDeposits(tx, p.ID)
 }
 
 // turnover says which of a product's open items end when it owes these charges from now on,
@@ -340,7 +347,7 @@ func End(tx *store.Tx, f fact.ProductTerminated) (err error) {
 	if err := endContract(tx, f.Product, items, f.At); err != nil {
 		return err
 	}
-	return endDeposits(tx, items)
+	return endDeposits(tx, f.Product)
 }
 
 // eachOpen changes the open items of a product.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"tandem/bss/catalog"
 	"tandem/bss/subscription"
@@ -78,7 +79,29 @@ func (v *previewing) changed(docs []*itemRow, t *turning) ([]*itemRow, error) {
 			out[i] = &itemRow{account: d.account, revision: d.revision + 1, BillableItem: &over}
 		}
 	}
-	return v.begun(out, next, begins, counted(billed, docs, id))
+	kept := len(out)
+	if out, err = v.begun(out, next, begins, counted(billed, docs, id)); err != nil {
+		return nil, err
+	}
+	var instead []*BillableItem
+	for _, d := range out[kept:] {
+		instead = append(instead, d.BillableItem)
+	}
+	return v.leftEarly(out, ends, instead, t.at)
+}
+
+// leftEarly adds what it costs that items end before their terms.
+func (v *previewing) leftEarly(docs []*itemRow, ends, instead []*BillableItem, at time.Time) ([]*itemRow, error) {
+	for _, i := range ends {
+		fee, err := i.earlyEnd(v.tx, instead, "", at)
+		if err != nil {
+			return nil, err
+		}
+		if fee != nil {
+			docs = append(docs, &itemRow{account: fee.BillingAccount.ID, revision: 1, BillableItem: fee})
+		}
+	}
+	return docs, nil
 }
 
 // characteristics are those of a product, some of them changed.

@@ -158,49 +158,63 @@ func endEarly(tx *store.Tx, f fact.ProductTerminated, items []*BillableItem) err
 	if err != nil || slices.Contains(free, p.TerminationReason) {
 		return err
 	}
+	return chargeEarlyEnds(tx, items, nil, f.Service, f.At)
+}
+
+// chargeEarlyEnds makes what it costs that items end before their terms items of its own.
+// instead are those that begin in their place: a change to a term that is as long, and that
+// costs something to break, breaks none.
+func chargeEarlyEnds(tx *store.Tx, items, instead []*BillableItem, service string, at time.Time) error {
 	for _, i := range items {
-		if err := i.chargeEarlyEnd(tx, f); err != nil {
+		fee, err := i.earlyEnd(tx, instead, service, at)
+		if err != nil {
+			return err
+		}
+		if fee == nil {
+			continue
+		}
+		if err := Items.Create(tx, fee); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// chargeEarlyEnd makes the fee a one-time item of its own, in words.
-func (i *BillableItem) chargeEarlyEnd(tx *store.Tx, f fact.ProductTerminated) error {
-	account, err := BillingAccounts.Get(tx, i.BillingAccount.ID)
-	if err != nil {
-		return err
+// earlyEnd is a one-time item of what it costs that an item ends, in words; nil: nothing.
+func (i *BillableItem) earlyEnd(tx *store.Tx, instead []*BillableItem, service string, at time.Time) (*BillableItem, error) {
+	if i.committed() == 0 || i.Amount == nil {
+		return nil, nil
 	}
-	entity, err := EntityOf(tx, account)
+	a, err := accountingOf(tx, i.BillingAccount.ID)
 	if err != nil {
-		return err
-	}
-	zone, err := civil.LoadZone(cmp.Or(account.TimeZone, entity.TimeZone))
-	if err != nil {
-		return err
+		return nil, err
 	}
 	m := i.Billing.MinimumTerm
-	e, is := m.early(civil.DateOf(i.termFrom(), zone), civil.DateOf(f.At, zone))
-	if !is {
-		return nil
+	e, is := m.early(civil.DateOf(i.termFrom(), a.zone), civil.DateOf(at, a.zone))
+	if !is || slices.ContainsFunc(instead, func(n *BillableItem) bool { return n.bindsUntil(e.until, a.zone) }) {
+		return nil, nil
 	}
 	fee, err := m.fee(i, e)
 	if err != nil || fee.Minor <= 0 {
-		return err
+		return nil, err
 	}
 	amount, err := fee.Rate()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	x := *i
-	x.Name = e.words(i.Name, m.Months, cmp.Or(account.Language, entity.Language))
-	x.Amount, x.ChargeType, x.State, x.ConfirmedBy = &amount, OneTime, ItemEnded, cmp.Or(f.Service, i.ConfirmedBy)
-	x.From, x.To, x.TermFrom, x.Suspension = f.At, f.At, time.Time{}, nil
+	x.Name = e.words(i.Name, m.Months, cmp.Or(a.account.Language, a.entity.Language))
+	x.Amount, x.ChargeType, x.State, x.ConfirmedBy = &amount, OneTime, ItemEnded, cmp.Or(service, i.ConfirmedBy)
+	x.From, x.To, x.TermFrom, x.Suspension = at, at, time.Time{}, nil
 	x.PeriodUnit, x.PeriodCount, x.ServicePeriods, x.Alters = "", 0, nil, nil
 	x.Billing = &BillingTerms{TaxIncluded: i.Billing.TaxIncluded, TaxCategory: cmp.Or(m.TaxCategory, i.Billing.TaxCategory), Revenue: cmp.Or(m.Revenue, i.Billing.Revenue)}
 	x.Entity.ID, x.Entity.Href = i.ID+".earlyEnd", ""
-	return Items.Create(tx, &x)
+	return &x, nil
+}
+
+// bindsUntil says that the item has a minimum term up to a day or longer, with a fee.
+func (i *BillableItem) bindsUntil(day civil.Date, zone *time.Location) bool {
+	return i.committed() > 0 && i.Billing.MinimumTerm.Fee != "" && !civil.DateOf(i.termFrom(), zone).AddMonths(int(i.committed())).Before(day)
 }
 
 // termFrom is when the minimum term of an item began: what goes on on another account began

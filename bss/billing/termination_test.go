@@ -2,6 +2,7 @@ package billing_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,6 +115,51 @@ func TestATermGoesOnOnAnotherAccount(t *testing.T) {
 		}
 		if got := feeOf(o.paper("2026-12-01", second)); got != "" {
 			t.Errorf("the account that paid for a month is charged %s", got)
+		}
+	})
+}
+
+// TestATermIsNotEscapedByAChangeOfPlan: 24 months at 60.00 become another plan after ten of
+// them, which ends the day after. 14 months are left.
+func TestATermIsNotEscapedByAChangeOfPlan(t *testing.T) {
+	bills(t, func(o *office) {
+		large := o.offering("L", o.price("Line", "recurring", "60", monthly+`"tandem:billing":{"minimumTerm":{"months":24,"fee":"remaining"}},`))
+		for _, c := range []struct {
+			name, terms string
+			want        []int64 // fees, in order
+		}{
+			{"to a plan without a term", ``, []int64{84000}},
+			{"to a shorter term", `"tandem:billing":{"minimumTerm":{"months":12,"fee":"remaining","withdrawalDays":0}},`, []int64{5983, 84000}}, // 11 months and 29 days of 5.00
+			{"to a term that costs nothing", `"tandem:billing":{"minimumTerm":{"months":24}},`, []int64{84000}},
+			{"to a term as long", `"tandem:billing":{"minimumTerm":{"months":24,"fee":"fixed","amount":48,"withdrawalDays":0}},`, []int64{4800}},
+		} {
+			customer := o.customer("Groß")
+			account := o.account(customer, "")
+			small := o.offering("S", o.price("Small", "recurring", "5", monthly+c.terms))
+			product := o.runs(large, customer, account, on("2026-01-15T10:00:00Z"))
+			o.must(func(tx *store.Tx) error {
+				_, err := subscription.Products.Edit(tx, product, func(p *subscription.Product) error {
+					p.ProductOffering.ID = small
+					return nil
+				})
+				return err
+			})
+			for range 2 { // heard twice
+				o.must(func(tx *store.Tx) error {
+					return billing.Change(tx, fact.ProductChanged{Product: product, BillingAccount: account, Service: "s1", At: on("2026-11-15T10:00:00Z")})
+				})
+			}
+			o.ends(product, "2026-11-16T10:00:00Z")
+			var got []int64
+			for _, l := range o.paper("2026-12-01", account).Lines {
+				if l.Sort == billing.OneTime {
+					got = append(got, l.Amount)
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%s costs %v, want %v", c.name, got, c.want)
+			}
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 
@@ -91,6 +92,15 @@ func badTerms(format string, args ...any) error {
 // billingTerms reads the Attribute of a price, strictly: a word it does not know is refused,
 // since a misspelt cap would be no cap. nil: the price has none.
 func billingTerms(p *catalog.ProductOfferingPrice) (*BillingTerms, error) {
+	t, err := saidTerms(p)
+	if err == nil && t != nil && t.Deposit != nil {
+		t = depositTerms(depositAccount, t.Deposit)
+	}
+	return t, err
+}
+
+// saidTerms are the terms of a price in its own words.
+func saidTerms(p *catalog.ProductOfferingPrice) (*BillingTerms, error) {
 	if len(p.Extra) == 0 {
 		return nil, nil
 	}
@@ -114,10 +124,21 @@ func billingTerms(p *catalog.ProductOfferingPrice) (*BillingTerms, error) {
 	if err := t.check(p); err != nil {
 		return nil, fault.At("Price "+p.Name, err)
 	}
-	if t.Deposit != nil {
-		return depositTerms(depositAccount, t.Deposit), nil
-	}
 	return t, nil
+}
+
+// alone refuses what is said beside a deposit: it is charged once, without tax and on an
+// account of its own, so that nothing else has a meaning.
+func (t *BillingTerms) alone() error {
+	if t == nil || t.Deposit == nil {
+		return nil
+	}
+	rest := *t
+	rest.Deposit = nil
+	if !reflect.ValueOf(rest).IsZero() {
+		return badTerms("a deposit stands alone: it is charged once, not taxed and no revenue, so that no other term holds for it")
+	}
+	return nil
 }
 
 // check refuses what means nothing for the price.
@@ -200,8 +221,12 @@ func amountOf(v jsontext.Value, c money.Currency) (money.Rate, error) {
 // judgePrices refuses to launch prices that could not be billed.
 func judgePrices(_ *store.Tx, _ *catalog.ProductOffering, prices []*catalog.ProductOfferingPrice) error {
 	for _, p := range prices {
-		if _, err := billingTerms(p); err != nil {
+		t, err := saidTerms(p)
+		if err != nil {
 			return err
+		}
+		if err := t.alone(); err != nil {
+			return fault.At("Price "+p.Name, err)
 		}
 		if _, err := whileSuspended(p); err != nil {
 			return err
