@@ -22,7 +22,8 @@ const (
 	dunJob   = "receivable.dun"     // all accounts of a tenant, daily
 	oneJob   = "receivable.account" // one account that the daily round failed at
 	dunEvery = 24 * time.Hour
-	lookWait = 2 * time.Second // between two looks at orders that are under way
+	lookWait = 2 * time.Second  // between two looks at orders that are under way
+	restWait = 10 * time.Minute // at a debt that somebody else sees to
 )
 
 // States of a product that is barred for debt. The network has confirmed barred and lifted.
@@ -35,7 +36,7 @@ const (
 
 // Handle runs the room's jobs.
 func Handle(r *work.Runner, db *store.DB) {
-	for kind, ensure := range map[string]func(*store.Tx, string) (bool, error){barJob: enforce, endJob: disconnect} {
+	for kind, ensure := range map[string]func(*store.Tx, string) (time.Duration, error){barJob: enforce, endJob: disconnect} {
 		r.Handle(kind, work.Options{Concurrency: 8, Backoff: work.Exponential(time.Second, time.Minute), MaxAttempts: 50}, func(ctx context.Context, j *work.Job) error {
 			return ordered(ctx, db, j, ensure)
 		})
@@ -56,16 +57,16 @@ func Handle(r *work.Runner, db *store.DB) {
 
 // ordered has the products of an account become as they are to be. What was ordered stays
 // ordered while the job waits for the rest: one line that is busy holds up no other.
-func ordered(ctx context.Context, db *store.DB, j *work.Job, ensure func(*store.Tx, string) (bool, error)) error {
-	waits := false
+func ordered(ctx context.Context, db *store.DB, j *work.Job, ensure func(*store.Tx, string) (time.Duration, error)) error {
+	var wait time.Duration
 	err := db.Write(ctx, j.Scope(), func(tx *store.Tx) (err error) {
-		if waits, err = ensure(tx, j.Key); err != nil || waits {
+		if wait, err = ensure(tx, j.Key); err != nil || wait > 0 {
 			return err
 		}
 		return j.Finish(tx)
 	})
-	if err == nil && waits {
-		return work.Retry(lookWait, nil)
+	if err == nil && wait > 0 {
+		return work.Retry(wait, nil)
 	}
 	return err
 }
@@ -123,55 +124,55 @@ func toDun(ctx context.Context, db *store.DB, s store.Scope, on civil.Date, afte
 }
 
 // enforce orders what the standing of the account asks for: its products barred, or
-// those that were barred for debt unbarred. waits says that something is under way that
-// must end first: whoever pays while his bar is on its way is looked at again.
-func enforce(tx *store.Tx, account string) (waits bool, err error) {
+// those that were barred for debt unbarred. It says how long to wait if something is under
+// way that must end first: whoever pays while his bar is on its way is looked at again.
+func enforce(tx *store.Tx, account string) (wait time.Duration, err error) {
 	s, err := stand(tx, account)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	was, err := barsOf(tx, account)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	products, err := s.targets(tx, was)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	want, now, then := subscription.Active, subscription.Suspended, lifting
 	if s.barred {
 		want, now, then = subscription.Suspended, subscription.Active, barring
 	}
 	for _, p := range products {
-		busy, err := underWay(tx, p, was[p.ID])
+		busy, err := underWay(tx, p)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		if busy || p.Status == now {
-			waits = true
+			wait = lookWait
 		}
 		if busy || p.Status != now {
 			continue
 		}
 		placed, err := place(tx, account, p, order.Item{ID: "1", Action: order.Modify, Product: &order.Product{ID: p.ID, Status: want}})
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		if _, err := tx.Exec(`INSERT INTO receivable_bar (tenant, product, account, state, placed, at) VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (tenant, product) DO UPDATE SET account = excluded.account, state = excluded.state, placed = excluded.placed, at = excluded.at, confirmed_at = NULL`,
 			p.ID, account, then, placed, store.Micros(tx.Now())); err != nil {
-			return false, err
+			return 0, err
 		}
 	}
-	return waits, nil
+	return wait, nil
 }
 
 // bar is what was ordered of a product for debt.
-type bar struct{ product, state, placed string }
+type bar struct{ product, state string }
 
 func barsOf(tx *store.Tx, account string) (map[string]bar, error) {
-	rows, err := tx.Query("SELECT product, state, placed FROM receivable_bar WHERE tenant = $1 AND account = $2", account)
-	all, err := store.Collect(rows, err, func(r store.Rows) (b bar, err error) { return b, r.Scan(&b.product, &b.state, &b.placed) })
+	rows, err := tx.Query("SELECT product, state FROM receivable_bar WHERE tenant = $1 AND account = $2", account)
+	all, err := store.Collect(rows, err, func(r store.Rows) (b bar, err error) { return b, r.Scan(&b.product, &b.state) })
 	out := map[string]bar{}
 	for _, b := range all {
 		out[b.product] = b
@@ -179,20 +180,17 @@ func barsOf(tx *store.Tx, account string) (map[string]bar, error) {
 	return out, err
 }
 
-// underWay tells whether an order about the product has not ended, or its end is not heard
-// of: ours, or another one that changes it.
-func underWay(tx *store.Tx, p *subscription.Product, b bar) (bool, error) {
-	if p.PendingChange != nil || p.Status == subscription.PendingActive {
+// underWay tells whether an order about a product that runs has not ended, or its end is
+// not heard of: ours, or one of the customer's, whose own suspension is not to become a bar
+// that the next payment lifts.
+func underWay(tx *store.Tx, p *subscription.Product) (bool, error) {
+	switch {
+	case p.PendingChange != nil || p.Status == subscription.PendingActive:
 		return true, nil
-	}
-	if b.state != barring && b.state != lifting {
+	case p.Status != subscription.Active && p.Status != subscription.Suspended:
 		return false, nil
 	}
-	progress, err := order.ProgressOf(tx, b.placed)
-	if fault.Is(err, fault.NotFound) {
-		return false, nil
-	}
-	return err == nil && !progress.Ended(), err
+	return order.UnderWay(tx, p.ID)
 }
 
 // targets are the products the standing is about: all lines billed on a barred account,
@@ -246,28 +244,53 @@ func linesOf(tx *store.Tx, account string) ([]*subscription.Product, error) {
 }
 
 // disconnect orders that the lines of an account end, if it still owes something overdue:
-// who has paid meanwhile keeps them.
-func disconnect(tx *store.Tx, account string) (waits bool, err error) {
-	overdue, err := overdueOf(tx, account, today(tx))
+// who has paid meanwhile keeps them. It waits while the debt is being paid by card, is
+// promised, or is seen to by an agency.
+func disconnect(tx *store.Tx, account string) (wait time.Duration, err error) {
+	on := today(tx)
+	promised, err := keepArrangement(tx, account, on)
+	if err != nil {
+		return 0, err
+	}
+	overdue, err := overdueOf(tx, account, on)
 	if err != nil || len(overdue.all) == 0 {
-		return false, err
+		return 0, err
+	}
+	paying, err := payingByCard(tx, account)
+	if err != nil {
+		return 0, err
+	}
+	if promised || paying || len(overdue.now) == 0 {
+		return restWait, nil
 	}
 	products, err := linesOf(tx, account)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	for _, p := range products {
-		switch {
-		case p.Over() || p.Status == subscription.PendingTerminate:
-		case p.PendingChange != nil || p.Status == subscription.PendingActive:
-			waits = true
-		default:
-			if _, err := place(tx, account, p, order.Item{ID: "1", Action: order.Delete, Product: &order.Product{ID: p.ID}}); err != nil {
-				return false, err
-			}
+		if p.Over() || p.Status == subscription.PendingTerminate {
+			continue
+		}
+		busy, err := underWay(tx, p)
+		if err != nil {
+			return 0, err
+		}
+		if busy {
+			wait = lookWait
+			continue
+		}
+		if _, err := place(tx, account, p, order.Item{ID: "1", Action: order.Delete, Product: &order.Product{ID: p.ID}}); err != nil {
+			return 0, err
 		}
 	}
-	return waits, nil
+	return wait, nil
+}
+
+// payingByCard tells whether the gateway has not said yet how a payment of the account ended.
+func payingByCard(tx *store.Tx, account string) (bool, error) {
+	var n int64
+	err := tx.Row("SELECT count(*) FROM receivable_attempt WHERE tenant = $1 AND account = $2 AND sort = 'payment' AND ended_at IS NULL", account).Scan(&n)
+	return n > 0, err
 }
 
 // place orders one thing of a product, and says by which order.

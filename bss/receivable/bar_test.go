@@ -237,14 +237,16 @@ func (l *lines) dunNow(account string) {
 	l.must(func(tx *store.Tx) error { return receivable.Dun(tx, account, now()) })
 }
 
-// hold keeps back the register's next answer about a card: what is ordered for its line is
-// under way until it is released.
+// hold keeps back the register's answers about a card: what is ordered for its line is
+// under way until it is released, however often it is tried.
 func (l *lines) hold(imsi string) (reached, release func()) {
 	asked, free := make(chan struct{}), make(chan struct{})
 	var first atomic.Bool
 	l.reg.SetFaults(func(c hlr.Command) lab.Fault {
-		if strings.Contains(c.Var, imsi) && first.CompareAndSwap(false, true) {
-			close(asked)
+		if strings.Contains(c.Var, imsi) {
+			if first.CompareAndSwap(false, true) {
+				close(asked)
+			}
 			return lab.Fault{Action: lab.LateReply, Until: free}
 		}
 		return lab.Fault{}
@@ -282,11 +284,40 @@ func TestWhoPaysWhileHisBarIsUnderWay(t *testing.T) {
 	})
 }
 
-// Who pays before his lines are ended keeps them; who does not pay loses them.
+// A line that its customer has suspended himself is no bar of ours, which the next payment
+// would lift, though the network has not confirmed it yet; it holds up no other line.
+func TestACustomersOwnSuspensionIsNoBar(t *testing.T) {
+	withLines(t, func(l *lines) {
+		l.account("a", "Anna", "")
+		both := l.sell("a", 2)
+		reached, release := l.hold(imsi(0))
+		o := &order.ProductOrder{RelatedParty: []tmf.RelatedParty{{ID: "customer-a", Role: "customer", ReferredType: "Customer"}}, ProductOrderItem: []order.Item{{ID: "1", Action: order.Modify,
+			Product: &order.Product{ID: both[0], Status: subscription.Suspended}}}}
+		l.must(func(tx *store.Tx) error { return order.Place(tx, o) })
+		reached()
+		l.owes("a", 1)
+		l.dunNow("a")
+		l.becomes(both[1], "suspended", "barred")
+		if n := l.count("receivable_bar WHERE tenant = $1"); n != 1 {
+			t.Errorf("%d lines were barred while one of them was busy", n)
+		}
+		release()
+		l.becomes(both[0], "suspended", "")
+		l.pays("a", 5000)
+		l.becomes(both[1], "active", "lifted")
+		l.becomes(both[0], "suspended", "")
+		if n := l.count("receivable_bar WHERE tenant = $1"); n != 1 {
+			t.Errorf("%d lines were barred", n)
+		}
+	})
+}
+
+// Who pays before his lines are ended keeps them, and so does who has promised it, or whose
+// card is being asked; who does not pay loses them.
 func TestNobodyIsDisconnectedAfterHePaid(t *testing.T) {
 	withLines(t, func(l *lines) {
 		lost := map[string]string{}
-		for _, a := range []string{"pays", "owes"} {
+		for _, a := range []string{"pays", "promises", "card", "owes"} {
 			l.account(a, "Customer "+a, "")
 			lost[a] = l.sell(a, 1)[0]
 			l.owes(a, 2)
@@ -300,9 +331,31 @@ func TestNobodyIsDisconnectedAfterHePaid(t *testing.T) {
 			_, err := receivable.Receive(tx, receivable.Payment{Entity: "acme", Account: "pays", Amount: euros(5000), Way: receivable.Cash})
 			return err
 		})
+		l.must(func(tx *store.Tx) error {
+			if err := receivable.Dun(tx, "promises", now()); err != nil {
+				return err
+			}
+			return receivable.Promises.OnPost(tx, &receivable.PromiseToPay{Account: &receivable.Ref{ID: "promises"}, By: now().AddDays(3).String()})
+		})
+		l.must(func(tx *store.Tx) error {
+			tx.Insert(`INSERT INTO receivable_attempt (tenant, id, sort, document, payment, method, account, entity, currency, amount, automatic, correlator, back_to, state, gateway, revision,
+				code, ends, at)`, "try", "payment", "try", "", "visa", "card", "acme", "EUR", 5000, 0, "", "", "sent", "", 0, "", 0, 0)
+			return receivable.Dun(tx, "card", now())
+		})
 		l.dunNow("owes")
 		l.becomes(lost["owes"], "terminated", "")
 		l.becomes(lost["pays"], "active", "lifted")
+		for _, a := range []string{"promises", "card"} { // the job has looked, and waits
+			tmftest.Await(t, func() string {
+				if l.count(fmt.Sprintf("work_job WHERE tenant = $1 AND kind = 'receivable.end' AND key = '%s' AND run_at > %d", a, store.Micros(time.Now().Add(time.Minute)))) == 1 {
+					return ""
+				}
+				return "nothing waits for " + a
+			})
+			l.becomes(lost[a], "suspended", "barred")
+			l.pays(a, 5000)
+			l.becomes(lost[a], "active", "lifted")
+		}
 		if n := l.count("work_job WHERE tenant = $1 AND kind = 'receivable.end'"); n != 0 {
 			t.Errorf("%d jobs are to disconnect", n)
 		}
