@@ -18,7 +18,7 @@ import (
 
 // States of an entry of a bank statement.
 const (
-	entrySettled  = "settled"  // our collections
+	entrySettled  = "settled"  // our collections, or what a clearing account had
 	entryReturned = "returned" // of our collections
 	entryMatched  = "matched"  // a transfer whose account was recognised
 	entryOpen     = "open"     // a person looks at it
@@ -85,6 +85,8 @@ type taking struct {
 	ours    map[string]*collection
 	// sentBack are the refunds that the statement names.
 	sentBack map[string]*transfer
+	// paysOut are the clearing accounts of gateways and agencies, by IBAN.
+	paysOut map[string]string
 }
 
 // whose finds the legal entity that has the account.
@@ -120,6 +122,9 @@ func (t *taking) statement() error {
 		s.Account, id, s.Closing.Day.String(), s.Currency.Code(), s.Opening.Sum.Minor, s.Closing.Sum.Minor, store.Micros(t.tx.Now()))
 	t.out.Statements = append(t.out.Statements, id)
 	if err := t.recall(); err != nil {
+		return err
+	}
+	if err := t.recallPayouts(); err != nil {
 		return err
 	}
 	for _, e := range s.Entries {
@@ -191,7 +196,7 @@ func (t *taking) recall() error {
 
 // entry is a payment of a statement as it is kept.
 type entry struct {
-	id, state, how, account, payment string
+	id, state, how, account, clearing, payment string
 }
 
 // detail takes one payment.
@@ -245,9 +250,9 @@ func (t *taking) keep(k *entry, e sepa.Entry, d sepa.Detail) error {
 		reason = d.Return.Code
 	}
 	t.tx.Insert(`INSERT INTO receivable_bank_entry (tenant, id, name, statement, entity, bank, day, currency, amount, charges, end_to_end, payer, payer_iban, reference, about, reason,
-		state, how, account, payment, actor, at)`, k.id, nameOf(d), t.s.ID, t.entity, t.s.Account, e.Day.String(), t.s.Currency.Code(), d.Amount.Minor, d.Charges.Minor,
+		state, how, account, clearing, payment, actor, at)`, k.id, nameOf(d), t.s.ID, t.entity, t.s.Account, e.Day.String(), t.s.Currency.Code(), d.Amount.Minor, d.Charges.Minor,
 		cut(d.EndToEnd, 35), cut(d.Payer.Name, 140), cut(d.Payer.IBAN, 34), cut(d.Ref, 35), cut(cmp.Or(d.Text, e.Text), 1000), cut(reason, 35),
-		k.state, k.how, k.account, k.payment, t.tx.Actor(), store.Micros(t.tx.Now()))
+		k.state, k.how, k.account, k.clearing, k.payment, t.tx.Actor(), store.Micros(t.tx.Now()))
 	return nil
 }
 
@@ -393,6 +398,9 @@ func (t *taking) other(k *entry, e sepa.Entry, d sepa.Detail, principal money.Am
 	if principal.Sign() <= 0 || d.Return != nil {
 		return t.suspend(k, e, d)
 	}
+	if code := t.paysOut[d.Payer.IBAN]; code != "" {
+		return t.payout(k, e, d, principal, code)
+	}
 	found, err := t.recognise(d, principal)
 	if err != nil {
 		return err
@@ -408,6 +416,33 @@ func (t *taking) other(k *entry, e sepa.Entry, d sepa.Detail, principal money.Am
 		return err
 	}
 	return t.charge(d.Charges, "Charges of a transfer of "+e.Day.String())
+}
+
+// payout books what a gateway or an agency has taken for us and pays on.
+func (t *taking) payout(k *entry, e sepa.Entry, d sepa.Detail, principal money.Amount, code string) error {
+	k.state, k.clearing, k.how = entrySettled, code, "A payout as one before from the same account"
+	if err := ledger.Post(t.tx, ledger.Transaction{Name: "bankEntry/" + k.id, Entity: t.entity, Currency: t.s.Currency, Date: today(t.tx), What: "Settles " + code + " on " + e.Day.String(),
+		Entries: []ledger.Entry{{Account: t.through, Amount: principal.Minor}, {Account: ledger.Of(ledger.Clearing, code), Amount: -principal.Minor}}}); err != nil {
+		return err
+	}
+	return t.charge(d.Charges, "Charges of a payout of "+e.Day.String())
+}
+
+// recallPayouts reads from which accounts at banks gateways and agencies pay out: a person
+// has said so of an entry, of the same account always, and no customer pays from there.
+func (t *taking) recallPayouts() error {
+	rows, err := t.tx.Query(`SELECT payer_iban, min(clearing) FROM receivable_bank_entry e WHERE tenant = $1 AND clearing IN ('card', 'agency') AND entity = $2
+		AND clearing <> '' AND payer_iban <> '' AND amount > 0 AND NOT EXISTS (SELECT 1 FROM receivable_bank_entry o WHERE o.tenant = e.tenant
+			AND o.payer_iban = e.payer_iban AND o.payer_iban <> '' AND o.state IN ('matched', 'assigned'))
+		GROUP BY payer_iban HAVING count(DISTINCT clearing) = 1`, t.entity)
+	t.paysOut = map[string]string{}
+	_, err = store.Collect(rows, err, func(r store.Rows) (none struct{}, err error) {
+		var iban, code string
+		err = r.Scan(&iban, &code)
+		t.paysOut[iban] = code
+		return none, err
+	})
+	return err
 }
 
 // suspend books what a person has to look at.

@@ -35,7 +35,9 @@ type BankStatement struct {
 var BankStatements = tmf.Kind[BankStatement, *BankStatement]{API: &API, Name: "bankStatement", Table: "receivable_bank_file", Verbs: tmf.Post}
 
 // BankEntry is a payment on a statement. One that is open is assigned by giving it the
-// billing account that paid, or, if money left, by the state charges.
+// billing account that paid, the clearing account that it settles, or, if money left, the
+// state charges. A gateway and an agency that pay out are known by their account at the
+// bank from then on.
 type BankEntry struct {
 	tmf.Entity
 	Statement string     `json:"statement,omitzero"`
@@ -51,6 +53,7 @@ type BankEntry struct {
 	State     string     `json:"state,omitzero"`
 	How       string     `json:"how,omitzero"` // it was recognised, or why it was not
 	Account   *Ref       `json:"account,omitzero"`
+	Clearing  string     `json:"clearing,omitzero" tmf:"enum=cash|transfer|directDebit|card|agency|refund"`
 	Payment   *Ref       `json:"payment,omitzero"`
 }
 
@@ -58,8 +61,8 @@ type BankEntry struct {
 var BankEntries = tmf.Kind[BankEntry, *BankEntry]{API: &API, Name: "bankEntry", Table: "receivable_bank_entry", Verbs: tmf.Patch, StateAttr: "state",
 	Frozen: []string{"statement", "day", "amount", "charges", "endToEndId", "payerName", "payerIban", "reference", "text", "reasonCode", "how", "payment"},
 	Rows: &tmf.Rows[*BankEntry]{
-		From: "receivable_bank_entry", Columns: "id, statement, day, currency, amount, charges, end_to_end, payer, payer_iban, reference, about, reason, state, how, account, payment",
-		Order: []string{"id"}, Paths: map[string]string{"state": "state", "day": "day", "account.id": "account", "statement": "statement", "endToEndId": "end_to_end"},
+		From: "receivable_bank_entry", Columns: "id, statement, day, currency, amount, charges, end_to_end, payer, payer_iban, reference, about, reason, state, how, account, clearing, payment",
+		Order: []string{"id"}, Paths: map[string]string{"state": "state", "day": "day", "account.id": "account", "clearing": "clearing", "statement": "statement", "endToEndId": "end_to_end"},
 		Find: func(id string, first int) (string, []any) { return fmt.Sprintf("id = $%d", first), []any{id} },
 		Scan: scanBankEntry,
 	}}
@@ -124,7 +127,7 @@ func scanBankEntry(r store.Rows) (*BankEntry, error) {
 	var currency, account, payment string
 	var amount, charges int64
 	if err := r.Scan(&e.ID, &e.Statement, &e.Day, &currency, &amount, &charges, &e.EndToEnd, &e.Payer, &e.PayerIBAN, &e.Reference, &e.Text, &e.Reason,
-		&e.State, &e.How, &account, &payment); err != nil {
+		&e.State, &e.How, &account, &e.Clearing, &payment); err != nil {
 		return nil, err
 	}
 	if e.PayerIBAN != "" {
@@ -226,12 +229,14 @@ func patchEntry(tx *store.Tx, old, e *BankEntry) error {
 	switch {
 	case k.state != entryOpen:
 		return fault.Clash("notOpen", "The entry is %s already; a payment that is on the wrong account is given back or released there", k.state)
-	case e.Account != nil && e.State == entryOpen:
+	case e.Account != nil && e.Clearing == "" && e.State == entryOpen:
 		return k.assign(tx, e.Account)
-	case e.State == entryCharges && e.Account == nil:
+	case e.Account == nil && e.Clearing != "" && e.State == entryOpen:
+		return k.settles(tx, e.Clearing)
+	case e.Account == nil && e.Clearing == "" && e.State == entryCharges:
 		return k.charges(tx)
 	}
-	return fault.BadInput("invalidAssignment", "Give the entry the account that paid, or, if money left, the state %s", entryCharges)
+	return fault.BadInput("invalidAssignment", "Give the entry the account that paid, or the clearing account that it settles, or, if money left, the state %s", entryCharges)
 }
 
 // kept is an entry that is assigned.
@@ -276,7 +281,20 @@ func (k *kept) assign(tx *store.Tx, ref *Ref) error {
 	if err != nil {
 		return err
 	}
-	return k.done(tx, entryAssigned, a.ID, id)
+	return k.done(tx, entryAssigned, a.ID, "", id)
+}
+
+// settles books the entry on a clearing account: what was taken or given there is at our
+// bank now, or has left it.
+func (k *kept) settles(tx *store.Tx, code string) error {
+	if k.principal.Sign() == 0 {
+		return fault.BadInput("nothingMoved", "The entry moved nothing but charges, which are booked")
+	}
+	if err := ledger.Post(tx, ledger.Transaction{Name: "bankEntry/" + k.id + "/" + code, Entity: k.entity, Currency: k.principal.Currency, Date: today(tx), What: "Settles " + code + " on " + k.day.String(),
+		Entries: []ledger.Entry{{Account: suspense, Amount: k.principal.Minor}, {Account: ledger.Of(ledger.Clearing, code), Amount: -k.principal.Minor}}}); err != nil {
+		return err
+	}
+	return k.done(tx, entrySettled, "", code, "")
 }
 
 // charges books the entry as what the bank took.
@@ -288,12 +306,12 @@ func (k *kept) charges(tx *store.Tx) error {
 		Entries: []ledger.Entry{{Account: suspense, Amount: k.principal.Minor}, {Account: ledger.BankCharges, Amount: -k.principal.Minor}}}); err != nil {
 		return err
 	}
-	return k.done(tx, entryCharges, "", "")
+	return k.done(tx, entryCharges, "", "", "")
 }
 
-func (k *kept) done(tx *store.Tx, state, account, payment string) error {
-	tx.QueueOne("UPDATE receivable_bank_entry SET state = $3, account = $4, payment = $5, how = $6, actor = $7 WHERE tenant = $1 AND id = $2 AND state = 'open'",
-		k.id, state, account, payment, "A person said so", tx.Actor())
+func (k *kept) done(tx *store.Tx, state, account, clearing, payment string) error {
+	tx.QueueOne("UPDATE receivable_bank_entry SET state = $3, account = $4, payment = $5, how = $6, actor = $7, clearing = $8 WHERE tenant = $1 AND id = $2 AND state = 'open'",
+		k.id, state, account, payment, "A person said so", tx.Actor(), clearing)
 	return nil
 }
 
