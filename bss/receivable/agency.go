@@ -2,9 +2,11 @@ package receivable
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/csv"
 	"fmt"
 	"strings"
+	"time"
 
 	"tandem/bss/billing"
 	"tandem/bss/ledger"
@@ -18,7 +20,7 @@ import (
 // States of a claim that an agency works on.
 const (
 	casePlaced   = "placed"
-	casePaid     = "paid"
+	casePaid     = "paid"     // to the agency or, as its reason says, to us
 	caseRecalled = "recalled" // by us: we go on ourselves
 	caseClosed   = "closed"   // by the agency: nothing came of it
 )
@@ -168,13 +170,14 @@ func (f *AgencyFile) pick(tx *store.Tx) ([]Claim, error) {
 		ORDER BY account, due, id LIMIT `+itoa(maxCases)+tx.Dialect().ForUpdate(), args...))
 }
 
-// AgencyCSV is a file as the agency gets it: a line for each claim that is still placed.
+// AgencyCSV is a file as the agency gets it: a line for each claim that is still placed and
+// owed.
 func AgencyCSV(tx *store.Tx, id string) ([]byte, error) {
 	if _, err := AgencyFiles.Get(tx, id); err != nil {
 		return nil, err
 	}
 	rows, err := tx.Query(`SELECT g.id, g.account, c.number, c.on_date, c.due, c.currency, c.amount, c.open FROM receivable_agency_case g
-		JOIN receivable_claim c ON c.tenant = g.tenant AND c.id = g.claim WHERE g.tenant = $1 AND g.file = $2 AND g.state = 'placed' ORDER BY g.id`, id)
+		JOIN receivable_claim c ON c.tenant = g.tenant AND c.id = g.claim WHERE g.tenant = $1 AND g.file = $2 AND g.state = 'placed' AND c.open > 0 ORDER BY g.id`, id)
 	type line struct {
 		reference, account, number string
 		on, due                    civil.Date
@@ -206,6 +209,31 @@ func AgencyCSV(tx *store.Tx, id string) ([]byte, error) {
 	}
 	w.Flush()
 	return out.Bytes(), w.Error()
+}
+
+// EndedCSV tells an agency which cases of a file it is to close: those that were paid to us
+// or credited, or that we have recalled. It has those as well that the agency ended itself.
+func EndedCSV(tx *store.Tx, id string) ([]byte, error) {
+	if _, err := AgencyFiles.Get(tx, id); err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(`SELECT g.id, c.number, g.state, g.reason, g.ended_at FROM receivable_agency_case g
+		JOIN receivable_claim c ON c.tenant = g.tenant AND c.id = g.claim WHERE g.tenant = $1 AND g.file = $2 AND g.state <> 'placed' ORDER BY g.ended_at, g.id`, id)
+	lines, err := store.Collect(rows, err, func(r store.Rows) (l []string, err error) {
+		var reference, number, state, reason string
+		var at int64
+		err = r.Scan(&reference, &number, &state, &reason, &at)
+		return []string{reference, plain(number), state, plain(reason), civil.DateOf(store.Instant(at), time.UTC).String()}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	w := csv.NewWriter(&out)
+	w.Comma = ';'
+	w.Write([]string{"reference", "claim", "state", "reason", "ended"})
+	err = w.WriteAll(lines)
+	return out.Bytes(), err
 }
 
 // plain keeps a spreadsheet from taking a text for a formula.
@@ -299,6 +327,22 @@ func readRemittance(file string) (out []*remitted, err error) {
 	return out, nil
 }
 
+// line names a line of a remittance once for ever. The agency's own words may be long, and
+// have strokes in them: a digest of them is neither.
+func (r *AgencyRemittance) line(i int) string {
+	return fmt.Sprintf("agency/%x/%d", sha256.Sum256(fmt.Appendf(nil, "%d/%s/%s", len(r.Agency), r.Agency, r.Number)), i+1)
+}
+
+// leaveAgency ends what an agency does about a claim that was settled with us. Only what is
+// overdue is with one.
+func (c *Claim) leaveAgency(tx *store.Tx, why string) {
+	if c.Open != 0 || !c.Due.Before(today(tx)) {
+		return
+	}
+	tx.Queue("UPDATE receivable_agency_case SET state = 'paid', reason = $3, actor = $4, ended_at = $5 WHERE tenant = $1 AND claim = $2 AND state = 'placed'",
+		c.ID, why, tx.Actor(), store.Micros(tx.Now()))
+}
+
 // take books a line: the customer has paid all of it; what the agency keeps is our cost.
 func (l *remitted) take(tx *store.Tx, r *AgencyRemittance, i int) (money.Currency, error) {
 	var claim, account, entity string
@@ -325,17 +369,17 @@ func (l *remitted) take(tx *store.Tx, r *AgencyRemittance, i int) (money.Currenc
 		to = []Share{{Claim: claim, Amount: pays}}
 	}
 	through := ledger.Of(ledger.Clearing, "agency")
-	name := fmt.Sprintf("agency/%s/%s/%d", r.Agency, r.Number, i+1)
-	if _, err := Receive(tx, Payment{Entity: entity, Account: account, Amount: money.Amount{Minor: l.minor, Currency: c}, Way: Transfer, Through: through,
-		External: cut(name, 200), Received: l.on}, to...); err != nil {
-		return c, err
-	}
-	if owed.Open <= l.minor {
+	name := r.line(i)
+	if owed.Open <= l.minor { // before it is booked, which would have the agency told that we were paid
 		tx.Queue("UPDATE receivable_agency_case SET state = 'paid', ended_at = $3 WHERE tenant = $1 AND id = $2 AND state = 'placed'", l.reference, store.Micros(tx.Now()))
+	}
+	if _, err := Receive(tx, Payment{Entity: entity, Account: account, Amount: money.Amount{Minor: l.minor, Currency: c}, Way: Transfer, Through: through,
+		External: name, Received: l.on}, to...); err != nil {
+		return c, err
 	}
 	if l.commission == 0 {
 		return c, nil
 	}
-	return c, ledger.Post(tx, ledger.Transaction{Name: cut(name, 150) + "/commission", Entity: entity, Currency: c, Date: today(tx), What: "Kept by " + cut(r.Agency, 60),
+	return c, ledger.Post(tx, ledger.Transaction{Name: name + "/commission", Entity: entity, Currency: c, Date: today(tx), What: "Kept by " + cut(r.Agency, 60),
 		Entries: []ledger.Entry{{Account: ledger.BankCharges, Amount: l.commission}, {Account: through, Amount: -l.commission}}})
 }

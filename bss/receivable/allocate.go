@@ -27,8 +27,11 @@ type Allocation struct {
 var rank = map[string]int{Fee: 0, Interest: 1, Bill: 2}
 
 // Settle uses what an account has paid and what it is credited for what it owes: credit
-// notes first, then payments, oldest first; claims by their rank, then the longest due.
-// A credit note goes to the bill it credits before any other.
+// notes first, each for the bill it credits before any other, then payments, oldest first.
+//
+// A payment that came with a purpose has paid that already ([Receive]): what the debtor
+// says goes first (§ 366 I BGB). The rest pays in turns, see [turns]. What is disputed is
+// paid by its credit note and by who names it, never by itself.
 func Settle(tx *store.Tx, account string) error {
 	claims, err := openClaims(tx, account)
 	if err != nil {
@@ -42,46 +45,113 @@ func Settle(tx *store.Tx, account string) error {
 			notes = append(notes, &claims[i])
 		}
 	}
-	slices.SortStableFunc(owed, func(a, b *Claim) int {
-		return cmp.Or(cmp.Compare(rank[a.Sort], rank[b.Sort]), a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID))
-	})
 	for _, n := range notes {
-		if err := n.credit(tx, owed); err != nil {
-			return err
+		if own := slices.IndexFunc(owed, func(c *Claim) bool { return c.ID == n.Concerns }); own >= 0 {
+			n.credit(tx, owed[own], owed[own].Open)
 		}
 	}
 	payments, err := openPayments(tx, account)
 	if err != nil {
 		return err
 	}
-	for i := range payments {
-		for _, c := range owed {
-			if err := pay(tx, &payments[i], c, min(payments[i].Open, c.Open)); err != nil {
-				return err
-			}
+	if len(owed) > 0 && len(notes)+len(payments) > 0 {
+		if err := settleInTurns(tx, account, owed, notes, payments); err != nil {
+			return err
 		}
 	}
 	return paid(tx, account)
 }
 
-// credit uses a credit note for what is owed, the bill it credits first. The books have
-// both as receivable: they do not move.
-func (n *Claim) credit(tx *store.Tx, owed []*Claim) error {
-	own := slices.IndexFunc(owed, func(c *Claim) bool { return c.ID == n.Concerns })
-	order := owed
-	if own >= 0 {
-		order = append([]*Claim{owed[own]}, owed...)
+func settleInTurns(tx *store.Tx, account string, owed, notes []*Claim, payments []Payment) error {
+	all, err := turns(tx, account, owed)
+	if err != nil {
+		return err
 	}
-	for _, c := range order {
-		amount := min(-n.Open, c.Open)
-		if amount <= 0 || c.Amount.Currency != n.Amount.Currency || c.Entity != n.Entity {
-			continue
+	for _, n := range notes {
+		for i := range all {
+			all[i].most -= n.credit(tx, all[i].claim, all[i].most)
 		}
-		n.add(tx, amount)
-		c.add(tx, -amount)
-		allocated(tx, n.ID, true, c.ID, amount, 0)
+	}
+	for i := range payments {
+		p := &payments[i]
+		for j := range all {
+			before := p.Open
+			if err := pay(tx, p, all[j].claim, min(before, all[j].most)); err != nil {
+				return err
+			}
+			all[j].most -= before - p.Open
+		}
 	}
 	return nil
+}
+
+// turn is a claim whose turn it is to be paid, up to so much.
+type turn struct {
+	claim *Claim
+	most  int64
+}
+
+// turns says in which order an account's claims are paid by money that came without a
+// purpose. By their rank, then the longest due; but what was arranged is what the customer
+// means when he pays:
+//
+//  1. the instalments that are due, and the next one: a plan is an agreement on what is paid
+//  2. what is in no arrangement
+//  3. the instalments after the next one, which are deferred: what is due goes before what
+//     is not (§ 366 II BGB)
+func turns(tx *store.Tx, account string, owed []*Claim) ([]turn, error) {
+	slices.SortStableFunc(owed, func(a, b *Claim) int {
+		return cmp.Or(cmp.Compare(rank[a.Sort], rank[b.Sort]), a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID))
+	})
+	disputed, err := disputedIn(tx, account)
+	if err != nil {
+		return nil, err
+	}
+	now, in, err := arrangedNow(tx, account)
+	if err != nil {
+		return nil, err
+	}
+	var first, then, last []turn
+	for _, c := range owed {
+		free := c.Open - disputed[c.ID]
+		if !in[c.ID] {
+			then = append(then, turn{c, free})
+			continue
+		}
+		part := max(0, min(now, free))
+		now -= part
+		first, last = append(first, turn{c, part}), append(last, turn{c, free - part})
+	}
+	return slices.Concat(first, then, last), nil
+}
+
+// disputedIn is what of the open claims of an account is disputed, by claim.
+func disputedIn(tx *store.Tx, account string) (map[string]int64, error) {
+	rows, err := tx.Query(`SELECT c.id, `+disputedOf+` FROM receivable_claim c WHERE c.tenant = $1 AND c.account = $2 AND c.open > 0
+		AND EXISTS (SELECT 1 FROM receivable_dispute d WHERE d.tenant = c.tenant AND d.claim = c.id AND d.settled_at IS NULL)`, account)
+	out := map[string]int64{}
+	_, err = store.Collect(rows, err, func(r store.Rows) (none struct{}, err error) {
+		var id string
+		var amount int64
+		err = r.Scan(&id, &amount)
+		out[id] = amount
+		return none, err
+	})
+	return out, err
+}
+
+// credit uses a credit note for a claim, up to so much, and says how much it was. The books
+// have both as receivable: they do not move.
+func (n *Claim) credit(tx *store.Tx, c *Claim, most int64) int64 {
+	amount := min(-n.Open, c.Open, most)
+	if amount <= 0 || c.Amount.Currency != n.Amount.Currency || c.Entity != n.Entity {
+		return 0
+	}
+	n.add(tx, amount)
+	c.add(tx, -amount)
+	c.leaveAgency(tx, "Credited by "+n.Number)
+	allocated(tx, n.ID, true, c.ID, amount, 0)
+	return amount
 }
 
 // Allocate pays a claim of the same account with a payment.
@@ -122,6 +192,7 @@ func pay(tx *store.Tx, p *Payment, c *Claim, amount int64) error {
 	}
 	p.use(tx, amount)
 	c.add(tx, -amount)
+	c.leaveAgency(tx, "Paid to us")
 	name, err := allocate(tx, p.ID, c.ID, amount)
 	if err != nil {
 		return err

@@ -95,18 +95,59 @@ type instalment struct {
 	amount int64
 }
 
-// judge says how an arrangement stands when so much of it is paid on a day.
-func (a *arrangement) judge(paid int64, on civil.Date) string {
-	sum := int64(0)
+// paidIn is what was arranged and how much of it the customer owes no more; held is what of
+// the rest is disputed, which he need not pay before that is settled.
+type paidIn struct{ paid, held int64 }
+
+// judge says how an arrangement stands on a day. What is held is taken off the end of it.
+func (a *arrangement) judge(p paidIn, on civil.Date) string {
+	sum, late := int64(0), false
 	for _, l := range a.lines {
-		if sum += l.amount; paid < sum && on.After(l.due.AddDays(int(a.grace))) {
+		sum, late = sum+l.amount, on.After(l.due.AddDays(int(a.grace)))
+		if late && p.paid < min(sum, a.owed-p.held) {
 			return ArrangementBroken
 		}
 	}
-	if paid >= sum {
+	if late || p.paid >= sum {
 		return ArrangementKept
 	}
 	return ArrangementActive
+}
+
+// stands reads how much of an arrangement is paid.
+func (a *arrangement) stands(tx *store.Tx) (p paidIn, err error) {
+	var open int64
+	err = tx.Row(`SELECT coalesce(CAST(sum(c.open) AS BIGINT), 0), coalesce(CAST(sum(`+disputedOf+`) AS BIGINT), 0)
+		FROM receivable_arranged_claim p JOIN receivable_claim c ON c.tenant = p.tenant AND c.id = p.claim WHERE p.tenant = $1 AND p.arrangement = $2`, a.id).Scan(&open, &p.held)
+	p.paid = a.owed - open
+	return p, err
+}
+
+// arrangedNow is what money without a purpose pays first: the instalments of an account
+// that are due, with the next one, as far as they are not paid. in are the claims of the
+// arrangement.
+func arrangedNow(tx *store.Tx, account string) (now int64, in map[string]bool, err error) {
+	a, err := arrangementOf(tx, account)
+	if err != nil || a == nil {
+		return 0, nil, err
+	}
+	p, err := a.stands(tx)
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, l := range a.lines {
+		now += l.amount
+		if !l.due.Before(today(tx)) {
+			break
+		}
+	}
+	rows, err := tx.Query("SELECT claim FROM receivable_arranged_claim WHERE tenant = $1 AND arrangement = $2", a.id)
+	claims, err := store.Collect(rows, err, store.Text)
+	in = map[string]bool{}
+	for _, c := range claims {
+		in[c] = true
+	}
+	return now - p.paid, in, err
 }
 
 // keepArrangement judges what was arranged with an account, and says whether it rests on a
@@ -116,12 +157,11 @@ func keepArrangement(tx *store.Tx, account string, on civil.Date) (promised bool
 	if err != nil || a == nil {
 		return false, err
 	}
-	var open int64
-	if err := tx.Row(`SELECT coalesce(CAST(sum(c.open) AS BIGINT), 0) FROM receivable_arranged_claim p JOIN receivable_claim c ON c.tenant = p.tenant AND c.id = p.claim
-		WHERE p.tenant = $1 AND p.arrangement = $2`, a.id).Scan(&open); err != nil {
+	p, err := a.stands(tx)
+	if err != nil {
 		return false, err
 	}
-	state := a.judge(a.owed-open, on)
+	state := a.judge(p, on)
 	if state == ArrangementActive {
 		return a.sort == promiseSort, nil
 	}

@@ -106,6 +106,61 @@ func TestAPaymentPlanIsKeptOrBroken(t *testing.T) {
 	})
 }
 
+// Who pays his instalments keeps his plan, whatever else he owes: they are what he means.
+// What he pays beyond them goes to what is due, not to instalments that are deferred.
+func TestAnInstalmentPaysItsPlan(t *testing.T) {
+	desks(t, func(d *desk) {
+		d.account("a", "Anna", "")
+		first := d.day()
+		d.bill("old", "a", 2000, first.AddDays(-40), "")
+		d.bill("big", "a", 10_000, first.AddDays(-30), "")
+		plan := d.post("paymentPlan", object{"account": ref("a"), "claim": []object{ref("big")}, "count": 2, "firstOn": first.AddDays(10).String()})["id"].(string)
+		d.on(5)
+		d.pays("a", 5000) // before its day
+		d.expect("a", map[string]int64{"old": 2000, "big": 5000})
+		d.dun("a", 10)
+		if got := d.state("paymentPlan", plan); got != "active" {
+			t.Errorf("the first instalment is paid: %v", got)
+		}
+		d.bill("new", "a", 1500, d.day().AddDays(1), "")
+		d.pays("a", 6500) // the instalment, and what this month costs
+		d.expect("a", map[string]int64{"old": 500, "new": 1500})
+		if got := d.state("paymentPlan", plan); got != "kept" {
+			t.Errorf("all of it is paid: %v", got)
+		}
+		d.pays("a", 2000)
+		d.bill("next", "a", 9000, d.day().AddDays(1), "")
+		d.post("paymentPlan", object{"account": ref("a"), "count": 3, "firstOn": d.day().AddDays(10).String()})
+		d.bill("month", "a", 1000, d.day().AddDays(14), "")
+		d.pays("a", 4000) // is due before the second instalment
+		d.expect("a", map[string]int64{"next": 6000})
+	})
+}
+
+// What is disputed is not paid by money that was not meant for it, and does not break a
+// plan; when it is settled, that money pays it.
+func TestNoMoneyGoesToWhatIsDisputedByItself(t *testing.T) {
+	desks(t, func(d *desk) {
+		d.account("a", "Anna", "")
+		d.bill("1", "a", 4000, d.day().AddDays(-40), "")
+		d.bill("2", "a", 6000, d.day().AddDays(-30), "")
+		plan := d.post("paymentPlan", object{"account": ref("a"), "count": 2, "firstOn": d.day().AddDays(10).String()})["id"].(string)
+		dispute := d.post("dispute", object{"claim": ref("1"), "reason": "I was in hospital", "amount": object{"unit": "EUR", "value": 30}})["id"].(string)
+		d.pays("a", 7500)
+		d.expect("a", map[string]int64{"1": 3000})
+		if n := d.dun("a", 30); n != 0 || d.state("paymentPlan", plan) != "active" {
+			t.Errorf("%d levels, %v", n, d.state("paymentPlan", plan))
+		}
+		tmftest.Must[receivable.DisputeCase](d.api, "host", http.MethodPatch, receivables+"dispute/"+dispute, object{"state": "rejected", "resolution": "The contract says so"})
+		d.expect("a", map[string]int64{"1": 2500})
+		d.pays("a", 2500)
+		if got := d.state("paymentPlan", plan); got != "kept" {
+			t.Errorf("%v", got)
+		}
+		d.expect("a", map[string]int64{})
+	})
+}
+
 func TestAPromiseHoldsTheLadderOnce(t *testing.T) {
 	desks(t, func(d *desk) {
 		d.account("a", "Anna", "")
@@ -196,18 +251,7 @@ func TestAWriteOffNeedsFourEyes(t *testing.T) {
 		d.no(http.MethodPost, "writeOff", object{"claim": ref("1"), "reason": "Insolvent"}, "requestedAlready")
 		d.no(http.MethodPatch, "writeOff/"+id, object{"state": "approved"}, "fourEyes")
 		d.expect("a", map[string]int64{"1": 1190})
-		d.must(func(tx *store.Tx) error { // by user:ann
-			old, err := receivable.WriteOffs.Lock(tx, id)
-			if err != nil {
-				return err
-			}
-			w, err := receivable.WriteOffs.Copy(old)
-			if err != nil {
-				return err
-			}
-			w.State = receivable.WriteOffApproved
-			return receivable.WriteOffs.OnPatch(tx, old, w)
-		})
+		d.must(func(tx *store.Tx) error { return d.decide(tx, id, receivable.WriteOffApproved) })
 		d.expect("a", map[string]int64{})
 		d.pays("a", 700)
 		var payment string
@@ -220,6 +264,48 @@ func TestAWriteOffNeedsFourEyes(t *testing.T) {
 			t.Errorf("%+v", w)
 		}
 		d.sound()
+	})
+}
+
+// decide is user:ann, who decides about what another asked for.
+func (d *desk) decide(tx *store.Tx, id, state string) error {
+	old, err := receivable.WriteOffs.Lock(tx, id)
+	if err != nil {
+		return err
+	}
+	w, err := receivable.WriteOffs.Copy(old)
+	if err != nil {
+		return err
+	}
+	w.State = state
+	return receivable.WriteOffs.OnPatch(tx, old, w)
+}
+
+// Nobody gives up more, or tax of another amount, than he was shown: what is open may have
+// changed since it was asked for.
+func TestWhatIsApprovedIsWhatWasShown(t *testing.T) {
+	desks(t, func(d *desk) {
+		d.account("a", "Anna", "")
+		d.bill("1", "a", 10_000, d.day(), "")
+		d.pays("a", 9_000)
+		ask := func() string {
+			return d.post("writeOff", object{"claim": ref("1"), "reason": "Not worth the stamp"})["id"].(string)
+		}
+		small := ask()
+		var payment string
+		d.must(func(tx *store.Tx) error {
+			if err := tx.Row("SELECT id FROM receivable_payment WHERE tenant = $1").Scan(&payment); err != nil {
+				return err
+			}
+			return receivable.Return(tx, payment, "AC04", euros(0))
+		})
+		d.expect("a", map[string]int64{"1": 10_000})
+		d.refused(d.write(func(tx *store.Tx) error { return d.decide(tx, small, receivable.WriteOffApproved) }), "amountChanged")
+		d.expect("a", map[string]int64{"1": 10_000})
+		d.must(func(tx *store.Tx) error { return d.decide(tx, small, receivable.WriteOffRejected) })
+		large := ask()
+		d.must(func(tx *store.Tx) error { return d.decide(tx, large, receivable.WriteOffApproved) })
+		d.expect("a", map[string]int64{})
 	})
 }
 
@@ -291,19 +377,76 @@ func TestAnAgencyCollects(t *testing.T) {
 	})
 }
 
-// report reads an address of the reports.
+// Who pays us directly is taken back from the agency, which is told so.
+func TestAnAgencyIsToldThatWeWerePaid(t *testing.T) {
+	desks(t, func(d *desk) {
+		for _, a := range []string{"a", "b", "c"} {
+			d.account(a, "Customer "+a, "")
+			d.bill("1"+a, a, 5000, d.day().AddDays(-80), "")
+		}
+		file := d.post("agencyFile", object{"agency": "Creditreform", "legalEntity": ref("acme")})["id"].(string)
+		d.pays("a", 4999)
+		d.pays("b", 2000)
+		d.bill("cn", "c", -5000, d.day(), "1c")
+		if got := d.report("agencyFile/" + file + "/content"); strings.Count(got, "\n") != 3 || strings.Contains(got, "N-1c") || !strings.Contains(got, ";EUR;50.00;0.01\n") {
+			t.Errorf("the agency is to collect\n%s", got)
+		}
+		d.pays("a", 1)
+		if got := d.report("agencyFile/" + file + "/content"); strings.Count(got, "\n") != 2 || !strings.HasSuffix(got, ";EUR;50.00;30.00\n") {
+			t.Errorf("the agency is to collect\n%s", got)
+		}
+		got := d.report("agencyFile/" + file + "/ended")
+		if want := ";N-1a;paid;Paid to us;" + d.day().String() + "\n"; strings.Count(got, "\n") != 3 || !strings.Contains(got, want) || !strings.Contains(got, ";N-1c;paid;Credited by N-cn;") {
+			t.Errorf("the agency is told\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+// However long an agency's name and its numbers are, each line is booked once.
+func TestLongNamesOfAnAgencyLoseNoLine(t *testing.T) {
+	desks(t, func(d *desk) {
+		d.account("a", "Anna", "")
+		d.bill("1", "a", 5000, d.day().AddDays(-80), "")
+		d.bill("2", "a", 5000, d.day().AddDays(-80), "")
+		agency, number := strings.Repeat("A", 100), strings.Repeat("7", 100)
+		file := d.post("agencyFile", object{"agency": agency, "legalEntity": ref("acme")})["id"].(string)
+		lines := strings.Split(d.report("agencyFile/"+file+"/content"), "\n")
+		var text string
+		for range 2 {
+			for _, l := range lines[1:3] {
+				reference, _, _ := strings.Cut(l, ";")
+				text += reference + ";10.00;1.00;" + d.day().String() + "\n"
+			}
+		}
+		if got := d.post("agencyRemittance", object{"agency": agency, "number": number, "file": text}); got["count"].(float64) != 4 {
+			t.Errorf("%v", got)
+		}
+		d.expect("a", map[string]int64{"1": 3000, "2": 3000})
+	})
+}
+
+// report reads an address of the reports, or a file that is handed out.
 func (d *desk) report(path string) string {
 	d.Helper()
-	mux := http.NewServeMux()
-	(&receivable.Reports{DB: d.db, Authenticate: func(*http.Request) (*tmf.Caller, error) {
-		return &tmf.Caller{Tenant: "host", Actor: "ann", Allow: func(string, string, string) bool { return true }}, nil
-	}}).Routes(mux, func(h http.Handler) http.Handler { return h })
-	w := httptest.NewRecorder()
-	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, receivables+path, nil))
+	w := d.read(path, func(string, string, string) bool { return true })
 	if w.Code != http.StatusOK {
 		d.Fatalf("%s: %d %s", path, w.Code, w.Body)
 	}
 	return w.Body.String()
+}
+
+// read reads such an address as one who may do so much.
+func (d *desk) read(path string, may func(api, kind, verb string) bool) *httptest.ResponseRecorder {
+	mux := http.NewServeMux()
+	who := func(*http.Request) (*tmf.Caller, error) {
+		return &tmf.Caller{Tenant: "host", Actor: "ann", Allow: may}, nil
+	}
+	all := func(h http.Handler) http.Handler { return h }
+	(&receivable.Reports{DB: d.db, Authenticate: who}).Routes(mux, all)
+	(&receivable.BankFiles{DB: d.db, Authenticate: who}).Routes(mux, all)
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, receivables+path, nil))
+	return w
 }
 
 func TestReportsAddUp(t *testing.T) {

@@ -121,7 +121,10 @@ func patchDispute(tx *store.Tx, old, d *DisputeCase) error {
 	if err := Disputes.Save(tx, old, d); err != nil {
 		return err
 	}
-	return SettleDispute(tx, old.Claim.ID)
+	if err := SettleDispute(tx, old.Claim.ID); err != nil {
+		return err
+	}
+	return Settle(tx, old.Account.ID) // what he has paid meanwhile may be for it
 }
 
 // creditDispute settles the dispute of the bill that a credit note credits, if that covers

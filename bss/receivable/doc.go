@@ -31,6 +31,9 @@
 //	TakeStatus (pain.002) ────> rejected: the claim is open; retry, hold, or stop the mandate
 //	TakeStatement (camt.053) ─> settled: Receive; returned: Return; transfer: Receive; else bankEntry (open)
 //
+// An account is charged by one at a time: by hand, by itself, or in a file for the bank. Who
+// does it holds the account, or its claims, and then asks what is under way.
+//
 // Refunds go back by transfer (transfer.go, pain.001) or to the card. Files of collections
 // are made by themselves on bank days, of what customers were told of (sepaschedule.go).
 //
@@ -47,8 +50,13 @@
 //	dispute: open ─> credited by a credit note | rejected: dunned again
 //	write-off: waiting ─> approved by another person | rejected;   agency: placed ─> paid | recalled | closed
 //
+// Money without a purpose pays the instalments that are due, with the next one, before what
+// else is owed (turns in allocate.go), and nothing that is disputed. Files with the accounts
+// and addresses of customers are handed out to those who may update their content, and it
+// is written down ([BankFiles]).
+//
 // Hears BillsPosted, ProductSuspended, ProductResumed. Doors: [Receive], [Allocate], [Release], [Return], [GiveBack],
 // [WriteOff], [Recover], [Charge], [ChargeDue], [Cards], [Collect], [CollectScheduled], [DebitFile], [TakeStatus],
 // [TakeStatement], [ReadBankFile], [TakeBankFile], [Dun], [Pause], [Resume], [Unbar], [Dispute], [AgencyCSV],
-// [Claims], [Ageing], [Reports], [Audit].
+// [EndedCSV], [Claims], [Ageing], [Reports], [Audit].
 package receivable

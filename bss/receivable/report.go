@@ -73,8 +73,6 @@ type StatementLine struct {
 //	GET .../ageing?on=2026-01-31&limit=100
 //	GET .../dso?from=2026-01-01&to=2026-03-31
 //	GET .../accountStatement/{account}?from=...&to=...
-//	GET .../agencyFile/{id}/content
-//	GET .../creditTransferFile/{id}/content
 type Reports struct {
 	DB           *store.DB
 	Authenticate func(*http.Request) (*tmf.Caller, error)
@@ -87,17 +85,15 @@ const (
 
 // Routes puts them behind the guard that admits requests.
 func (s *Reports) Routes(mux *http.ServeMux, admit func(http.Handler) http.Handler) {
-	get := func(path, kind, content string, read func(tx *store.Tx, r *http.Request) ([]byte, error)) {
-		mux.Handle("GET "+API.Base+path, admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, kind, content, read) })))
+	get := func(path, kind string, read func(tx *store.Tx, r *http.Request) ([]byte, error)) {
+		mux.Handle("GET "+API.Base+path, admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, kind, read) })))
 	}
-	get("/ageing", "ageing", "application/json", ageingReport)
-	get("/dso", "dso", "application/json", dsoReport)
-	get("/accountStatement/{account}", "accountStatement", "application/json", statementReport)
-	get("/agencyFile/{id}/content", AgencyFiles.Name, "text/csv; charset=utf-8", func(tx *store.Tx, r *http.Request) ([]byte, error) { return AgencyCSV(tx, r.PathValue("id")) })
-	get("/creditTransferFile/{id}/content", TransferFiles.Name, "application/xml", func(tx *store.Tx, r *http.Request) ([]byte, error) { return transferFileContent(tx, r.PathValue("id")) })
+	get("/ageing", "ageing", ageingReport)
+	get("/dso", "dso", dsoReport)
+	get("/accountStatement/{account}", "accountStatement", statementReport)
 }
 
-func (s *Reports) serve(w http.ResponseWriter, r *http.Request, kind, content string, read func(*store.Tx, *http.Request) ([]byte, error)) {
+func (s *Reports) serve(w http.ResponseWriter, r *http.Request, kind string, read func(*store.Tx, *http.Request) ([]byte, error)) {
 	caller, err := s.Authenticate(r)
 	if err == nil && !caller.Allow(API.ID, kind, tmf.VerbRead) {
 		err = fault.Denied("notAllowed", "You may not read %s; ask your administrator for the permission", kind)
@@ -110,7 +106,7 @@ func (s *Reports) serve(w http.ResponseWriter, r *http.Request, kind, content st
 		tmf.WriteError(w, r, err)
 		return
 	}
-	w.Header().Set("Content-Type", content)
+	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(out) // the client went away: nobody is left to tell
 }
 

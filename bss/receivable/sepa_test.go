@@ -19,6 +19,7 @@ import (
 	"tandem/bss/receivable"
 	"tandem/edge/sepa"
 	"tandem/edge/sepa/sepatest"
+	"tandem/kit/access"
 	"tandem/kit/civil"
 	"tandem/kit/money"
 	"tandem/kit/outbox"
@@ -35,7 +36,7 @@ const (
 
 var (
 	deskKinds   = slices.Concat(party.Kinds(), communication.Kinds(), billing.Kinds(), receivable.Kinds())
-	deskSchemas = slices.Concat([]store.Schema{tmf.Schema(), outbox.Schema(), work.Schema()}, communication.Schemas, ledger.Schemas, billing.Schemas, receivable.Schemas)
+	deskSchemas = slices.Concat([]store.Schema{tmf.Schema(), outbox.Schema(), work.Schema(), access.Schema()}, communication.Schemas, ledger.Schemas, billing.Schemas, receivable.Schemas)
 	// ibans of debtors, by account.
 	ibans = []string{"DE89370400440532013000", "AT611904300234573201", "NL91ABNA0417164300", "FR1420041010050500013M02606", "IT60X0542811101000000123456"}
 )

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 
+	"tandem/kit/access"
 	"tandem/kit/fault"
 	"tandem/kit/store"
 	"tandem/kit/tmf"
@@ -13,10 +14,17 @@ import (
 // maxBankFile bounds a file of a bank, in octets: a day of a large operator.
 const maxBankFile = 64 << 20
 
-// BankFiles serves files of banks as they are.
+// BankFiles serves files of banks and agencies as they are.
 //
-//	GET  .../directDebitFile/{id}/content   the file to hand in
-//	POST .../bankStatement/content          a file that came, of any size a bank sends
+//	GET  .../directDebitFile/{id}/content      the file to hand in
+//	GET  .../creditTransferFile/{id}/content   the same, of transfers
+//	GET  .../agencyFile/{id}/content           what an agency is to collect
+//	GET  .../agencyFile/{id}/ended             what of it has ended since
+//	POST .../bankStatement/content             a file that came, of any size a bank sends
+//
+// What goes out has the accounts and addresses of customers, which the resources mask or
+// leave out. Who may update the content of a kind (directDebitFileContent ...) is handed
+// it, and it is written down that he was.
 type BankFiles struct {
 	DB           *store.DB
 	Authenticate func(*http.Request) (*tmf.Caller, error)
@@ -24,7 +32,14 @@ type BankFiles struct {
 
 // Routes puts them behind the guard that admits requests.
 func (s *BankFiles) Routes(mux *http.ServeMux, admit func(http.Handler) http.Handler) {
-	mux.Handle("GET "+API.Base+"/directDebitFile/{id}/content", admit(http.HandlerFunc(s.give)))
+	for _, o := range []handout{
+		{DirectDebitFiles.Name, "content", "xml", debitFileContent},
+		{TransferFiles.Name, "content", "xml", transferFileContent},
+		{AgencyFiles.Name, "content", "csv", AgencyCSV},
+		{AgencyFiles.Name, "ended", "csv", EndedCSV},
+	} {
+		mux.Handle("GET "+API.Base+"/"+o.kind+"/{id}/"+o.part, admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.give(w, r, o) })))
+	}
 	mux.Handle("POST "+API.Base+"/bankStatement/content", admit(http.HandlerFunc(s.take)))
 }
 
@@ -40,19 +55,42 @@ func (s *BankFiles) allowed(r *http.Request, kind, verb string) (store.Scope, er
 	return store.Scope{Tenant: caller.Tenant, Actor: caller.Actor}, nil
 }
 
-func (s *BankFiles) give(w http.ResponseWriter, r *http.Request) {
-	who, err := s.allowed(r, DirectDebitFiles.Name, tmf.VerbRead)
+// handout is a file that leaves the house.
+type handout struct {
+	kind, part string // of the address
+	form       string // ending of its name
+	read       func(tx *store.Tx, id string) ([]byte, error)
+}
+
+// give hands a file out. To read all there is must not be enough for that.
+func (s *BankFiles) give(w http.ResponseWriter, r *http.Request, o handout) {
+	id := r.PathValue("id")
+	who, err := s.allowed(r, o.kind+"Content", tmf.VerbUpdate)
 	var content []byte
 	if err == nil {
-		err = s.DB.Read(r.Context(), who, func(tx *store.Tx) (err error) { content, err = DebitFile(tx, r.PathValue("id")); return err })
+		err = s.DB.Write(r.Context(), who, func(tx *store.Tx) (err error) {
+			if content, err = o.read(tx, id); err != nil {
+				return err
+			}
+			return access.Audit(tx, "receivable.handOut", o.kind+":"+id, nil, map[string]string{"part": o.part})
+		})
 	}
 	if err != nil {
 		tmf.WriteError(w, r, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/xml")
-	w.Header().Set("Content-Disposition", `attachment; filename="`+r.PathValue("id")+`.xml"`)
+	w.Header().Set("Content-Type", map[string]string{"xml": "application/xml", "csv": "text/csv; charset=utf-8"}[o.form])
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Disposition", `attachment; filename="`+id+"."+o.form+`"`)
 	_, _ = w.Write(content) // the client went away: nobody is left to tell
+}
+
+// debitFileContent is a file of collections as it is handed to the bank.
+func debitFileContent(tx *store.Tx, id string) ([]byte, error) {
+	if _, err := DirectDebitFiles.Get(tx, id); err != nil {
+		return nil, err
+	}
+	return DebitFile(tx, id)
 }
 
 func (s *BankFiles) take(w http.ResponseWriter, r *http.Request) {

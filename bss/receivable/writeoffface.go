@@ -23,7 +23,7 @@ type WriteOffRequest struct {
 	Reason      string      `json:"reason,omitzero" tmf:"required"`
 	Relief      []TaxRelief `json:"taxRelief,omitzero"` // tax of it that the state gives back
 	State       string      `json:"state,omitzero" tmf:"enum=waiting|approved|rejected"`
-	Amount      *tmf.Money  `json:"amount,omitzero"` // that was open when it was approved
+	Amount      *tmf.Money  `json:"amount,omitzero"` // that is open: what is approved, and nothing else
 	Booked      *Ref        `json:"booked,omitzero"` // the write-off, for a recovery
 	Recovered   *tmf.Money  `json:"recovered,omitzero"`
 	RequestedBy string      `json:"requestedBy,omitzero"`
@@ -110,6 +110,17 @@ func (w *WriteOffRequest) relief(tx *store.Tx, c Claim) (out []TaxPart, err erro
 	return out, nil
 }
 
+// stillOpen refuses to give up another amount than the one who decides was shown: what is
+// open, and the tax of it, may have changed since by a payment or by one that came back.
+func (w *WriteOffRequest) stillOpen(c Claim) error {
+	open := money.Amount{Minor: c.Open, Currency: c.Amount.Currency}
+	shown, err := w.Amount.PostRat(1, 1, money.HalfUp)
+	if err == nil && shown != open {
+		err = fault.Clash("amountChanged", "Of %s %q %s are open now, not %s; reject this request and ask anew", c.Sort, c.Number, open, shown)
+	}
+	return err
+}
+
 // patchWriteOff is another person who decides.
 func patchWriteOff(tx *store.Tx, old, w *WriteOffRequest) error {
 	if w.State == old.State {
@@ -124,10 +135,10 @@ func patchWriteOff(tx *store.Tx, old, w *WriteOffRequest) error {
 		if err != nil {
 			return err
 		}
-		if w.Amount, err = amountIn(c.Open, c.Amount.Currency.Code()); err != nil {
+		if err := old.stillOpen(c); err != nil {
 			return err
 		}
-		relief, err := w.relief(tx, c)
+		relief, err := old.relief(tx, c)
 		if err != nil {
 			return err
 		}
