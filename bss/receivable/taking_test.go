@@ -3,6 +3,7 @@ package receivable_test
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"tandem/bss/billing"
@@ -63,25 +64,29 @@ func (d *desk) send(body any, path, code string) {
 }
 
 // meanwhile does the second thing when the first is done and not committed: as far as it
-// gets, which is to its end where nothing holds it up. SQLite has one writer, so there it
+// gets, which is to its end where nothing holds it up. SQLite has one writer: there it
 // begins after the commit.
 func (d *desk) meanwhile(first, second func(tx *store.Tx) error) (err error) {
 	d.Helper()
+	var sqlite bool
+	var once sync.Once // a transaction may be done again
 	ended := make(chan struct{})
 	d.must(func(tx *store.Tx) error {
 		if err := first(tx); err != nil {
 			return err
 		}
+		if sqlite = tx.Dialect() == store.SQLite; sqlite {
+			return nil
+		}
 		if err := tx.Flush(); err != nil {
 			return err
 		}
-		go func() {
-			defer close(ended)
-			err = d.write(second)
-		}()
-		if tx.Dialect() == store.SQLite {
-			return nil
-		}
+		once.Do(func() {
+			go func() {
+				defer close(ended)
+				err = d.write(second)
+			}()
+		})
 		tmftest.Await(d, func() string {
 			select {
 			case <-ended:
@@ -98,6 +103,9 @@ func (d *desk) meanwhile(first, second func(tx *store.Tx) error) (err error) {
 		})
 		return nil
 	})
+	if sqlite {
+		return d.write(second)
+	}
 	<-ended
 	return err
 }
