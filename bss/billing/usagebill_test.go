@@ -108,6 +108,60 @@ func TestUsageOnBills(t *testing.T) {
 	})
 }
 
+// A discount on usage of three months is not corrected when something is added: what was used
+// in each of them counts once, not for each of its days.
+func TestUsageOfMonthsBeforeCountsOnce(t *testing.T) {
+	meters(t, func(o *office, room *charging.Room) {
+		month := time.Now().UTC()
+		month = time.Date(month.Year(), month.Month(), 1, 0, 0, 0, 0, time.UTC)
+		begins := month.AddDate(0, -3, 0)
+		data := o.post(catalogs+"productOfferingPrice", `{"name":"Data","lifecycleStatus":"Active","priceType":"usage","price":{"unit":"EUR","value":1},
+			"unitOfMeasure":{"amount":1,"units":"MiB"},"tandem:rating":{"match":{"service":"data"},"class":"data"}}`)
+		tenth := o.price("Tenth", "discount", "", monthly+`"percentage":10,"tandem:billing":{"discount":{"withUsage":true,"allOf":true}},`)
+		base := o.price("Mobile M", "recurring", "20", monthly)
+		offering := o.post(catalogs+"productOffering", `{"name":"M","lifecycleStatus":"Launched","isSellable":true,"productOfferingPrice":[{"id":"`+data+`"},{"id":"`+base+`"},{"id":"`+tenth+`"}],
+			"tandem:rating":{"zone":"Europe/Berlin","currency":"EUR","tax":{"percent":19}},"tandem:charging":{"mode":"postpaid","credit":"500","home":["24001"]}}`)
+		customer := o.customer("Groß")
+		account := o.post(accounts+"billingAccount", `{"name":"Account","currency":"EUR","timeZone":"UTC","relatedParty":[{"id":"`+customer+`","role":"customer"}]}`)
+		product := o.product(offering, customer, func(p *subscription.Product) { p.OrderDate = begins })
+		o.must(func(tx *store.Tx) error {
+			f := fact.ProductActive{Product: product, Offering: offering, Customer: customer, BillingAccount: account, Service: "s1", At: begins,
+				Resources: []fact.Resource{{Role: "msisdn", Value: "491510001"}}}
+			if err := billing.Begin(tx, f); err != nil {
+				return err
+			}
+			return room.Open(tx, f)
+		})
+		o.awaitLine(product)
+		for n := range 3 {
+			o.uses(product, fmt.Sprint("month", n), begins.AddDate(0, n, 10), 100)
+		}
+		var off int64
+		for _, l := range o.documentOf(o.demand(account)).Lines {
+			if l.Name == "Tenth" {
+				off += l.Amount
+			}
+		}
+		if off != -3*1200 && off != -3*1200-200 { // of the running month the price, if it is due in advance
+			t.Errorf("a tenth of three months is %d", off)
+		}
+		o.runs(o.offering("Extra", o.price("Extra", "recurring", "5", monthly)), customer, account, begins.AddDate(0, 1, 5))
+		tenths := 0
+		for _, l := range o.documentOf(o.demand(account)).Lines {
+			if l.Name != "Tenth" {
+				continue
+			}
+			if tenths++; l.Wanted-l.Before < -50 || l.Wanted-l.Before > 0 {
+				t.Errorf("5.00 a month was added, and a tenth of all of a month is %d instead of %d, of %d", l.Wanted, l.Before, l.Base)
+			}
+		}
+		if tenths == 0 {
+			t.Error("the tenth of what was added is not on the bill")
+		}
+		o.zero()
+	})
+}
+
 // opens pages through the usage records of the bill's usage line.
 func (o *office) opens(bill string, want int) {
 	o.Helper()
