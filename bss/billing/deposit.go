@@ -371,20 +371,16 @@ func (d *Deposit) notePaid(tx *store.Tx) error {
 	return err
 }
 
-// payerOf is the account that has the bills of an account: itself, or one that pays for it.
-func payerOf(tx *store.Tx, account string) (string, error) {
+// payerOf is the account that has the bills of an account now: itself, or one that pays for it.
+func payerOf(tx *store.Tx, account string) (*Account, error) {
+	a, err := BillingAccounts.Get(tx, account)
 	for range maxPayers {
-		a, err := BillingAccounts.Get(tx, account)
-		if err != nil {
-			return "", err
-		}
-		by := a.payer(tx.Now())
-		if by == "" {
+		if err != nil || a.payer(tx.Now()) == "" {
 			break
 		}
-		account = by
+		a, err = BillingAccounts.Get(tx, a.payer(tx.Now()))
 	}
-	return account, nil
+	return a, err
 }
 
 // moneyDays is how long money is under way: what comes so many days after a bill was due was
@@ -456,7 +452,7 @@ func ripen(tx *store.Tx, id string) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	late, err := lateSince(tx, pays, since, today)
+	late, err := lateSince(tx, pays.ID, since, today)
 	if err != nil {
 		return false, err
 	}

@@ -123,17 +123,8 @@ type accounting struct {
 
 func accountingOf(tx *store.Tx, account string) (a *accounting, err error) {
 	a = &accounting{tx: tx}
-	if a.account, err = BillingAccounts.Get(tx, account); err != nil {
+	if a.account, err = payerOf(tx, account); err != nil {
 		return nil, err
-	}
-	for range maxPayers {
-		payer := a.account.payer(tx.Now())
-		if payer == "" {
-			break
-		}
-		if a.account, err = BillingAccounts.Get(tx, payer); err != nil {
-			return nil, err
-		}
 	}
 	if a.entity, err = EntityOf(tx, a.account); err != nil {
 		return nil, err

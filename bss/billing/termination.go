@@ -208,7 +208,7 @@ func (i *BillableItem) earlyEnd(tx *store.Tx, instead []*BillableItem, service s
 	x.From, x.To, x.TermFrom, x.Suspension = at, at, time.Time{}, nil
 	x.PeriodUnit, x.PeriodCount, x.ServicePeriods, x.Alters = "", 0, nil, nil
 	x.Billing = &BillingTerms{TaxIncluded: i.Billing.TaxIncluded, TaxCategory: cmp.Or(m.TaxCategory, i.Billing.TaxCategory), Revenue: cmp.Or(m.Revenue, i.Billing.Revenue)}
-	x.Entity.ID, x.Entity.Href = i.ID+".earlyEnd", ""
+	x.Entity.ID, x.Entity.Href = i.ID+feeItem, ""
 	return &x, nil
 }
 
