@@ -92,10 +92,8 @@ func (d *assurer) stopped(ctx context.Context, c app.Config, tenant string, do f
 		return err
 	}
 	defer a.Stop()
-	if tenant == "" {
-		if tenant, err = onlyTenant(ctx, a); err != nil {
-			return err
-		}
+	if tenant, err = tenantMeant(ctx, a, tenant); err != nil {
+		return err
 	}
 	if err := a.StartElements(ctx); err != nil {
 		return err

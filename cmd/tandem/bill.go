@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,10 +131,8 @@ func (d *desk) stopped(ctx context.Context, c app.Config, tenant, as string, do 
 		return err
 	}
 	defer a.Stop()
-	if tenant == "" {
-		if tenant, err = onlyTenant(ctx, a); err != nil {
-			return err
-		}
+	if tenant, err = tenantMeant(ctx, a, tenant); err != nil {
+		return err
 	}
 	if as == "" {
 		u, err := user.Current()
@@ -164,8 +163,9 @@ func (d *desk) stopped(ctx context.Context, c app.Config, tenant, as string, do 
 	return do()
 }
 
-// onlyTenant is the tenant, if there is one only.
-func onlyTenant(ctx context.Context, a *app.App) (string, error) {
+// tenantMeant is the tenant named, which there has to be, or the only one there is: a name
+// spelt wrongly would find nothing to bill, and nothing wrong.
+func tenantMeant(ctx context.Context, a *app.App, named string) (string, error) {
 	all, err := access.Tenants(ctx, a.DB)
 	if err != nil {
 		return "", err
@@ -174,10 +174,15 @@ func onlyTenant(ctx context.Context, a *app.App) (string, error) {
 	for _, t := range all {
 		names = append(names, t.ID)
 	}
-	if len(names) != 1 {
-		return "", fmt.Errorf("say whose bills by --tenant; there are %s", strings.Join(names, ", "))
+	switch {
+	case named == "" && len(names) == 1:
+		return names[0], nil
+	case slices.Contains(names, named):
+		return named, nil
+	case named == "":
+		return "", fmt.Errorf("say which tenant is meant by --tenant; there are %s", strings.Join(names, ", "))
 	}
-	return names[0], nil
+	return "", fmt.Errorf("there is no tenant %q; there are %s", named, strings.Join(names, ", "))
 }
 
 // do sends a request and reads the answer into out.
